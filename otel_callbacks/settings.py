@@ -1,0 +1,325 @@
+"""Every setting and the environment variables that it is read from: one table, the fields of :class:`Settings`.
+
+Rules for this file: standard library only; the environment is a mapping that is passed in; nothing is opened, connected or
+logged here. A setting exists only if something reads it. OpenTelemetry's own variables (``OTEL_*``) have the meaning of its
+specification, and an empty variable is an unset one; ours are ``OTEL_CALLBACKS_*``. A value that may hold a secret
+(headers, endpoints) appears in no message and in no ``repr``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from math import isfinite
+from types import MappingProxyType
+from typing import Any, Final, Literal, Self, cast
+from urllib.parse import unquote, urlsplit
+
+from otel_callbacks.errors import ConfigurationError
+
+Protocol = Literal["http/protobuf", "grpc"]
+Compression = Literal["none", "gzip", "deflate"]
+
+SHOWN_CHARACTERS: Final = 80  # of a wrong value, in a message
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One row of the table: where a setting comes from, what it may be, what it is for."""
+
+    field: str
+    names: tuple[str, ...]
+    """Environment variables, the first that is set and not empty wins."""
+    parse: Callable[[str], Any]
+    """Text to value; raises ValueError for what is not allowed."""
+    default: Any
+    allowed: str
+    doc: str
+    secret: bool
+    wrong_is_default: bool
+    """OpenTelemetry's booleans: whatever is not ``true`` is false, with a warning, by specification."""
+
+    def refuse(self, name: str, value: Any) -> str:
+        """Return the message for a *value* of *name* that is not allowed."""
+        shown = "" if self.secret else f"={_shown(value)}"
+        hidden = " (its value is not shown, because it may hold a secret)" if self.secret else ""
+        return f"{name}{shown} is not allowed{hidden}. Allowed: {self.allowed}."
+
+
+def _shown(value: object) -> str:
+    text = value if isinstance(value, str) else type(value).__name__
+    return repr(text[:SHOWN_CHARACTERS]) + ("…" if len(text) > SHOWN_CHARACTERS else "")
+
+
+_BOOLEANS: Final = {
+    "true": True, "1": True, "yes": True, "on": True,
+    "false": False, "0": False, "no": False, "off": False,
+}  # fmt: skip
+_ANY_BOOLEAN: Final = "true or false (also 1, yes, on; 0, no, off)"
+
+
+def _boolean(text: str) -> bool:
+    try:
+        return _BOOLEANS[text.lower()]
+    except KeyError:
+        raise ValueError from None
+
+
+def _strict_boolean(text: str) -> bool:
+    if text.lower() not in {"true", "false"}:
+        raise ValueError
+    return text.lower() == "true"
+
+
+def _count(text: str) -> int:
+    # Not int(): that also takes "1_000", " 5" and digits of other scripts.
+    if not re.fullmatch(r"\+?[0-9]{1,15}", text) or int(text) < 1:
+        raise ValueError
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not isfinite(number) or number <= 0:
+        raise ValueError
+    return number
+
+
+def _text(text: str) -> str:
+    if "\0" in text:
+        raise ValueError
+    return text
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in allowed:
+            raise ValueError
+        return text.lower()
+
+    return parse
+
+
+def _exporters(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
+    if not set(names) <= {"otlp", "console", "none"} or ("none" in names and len(names) > 1):
+        raise ValueError
+    return () if names == ("none",) else names
+
+
+def _endpoint(text: str) -> str:
+    # "collector:4317" is what gRPC users write: no scheme, host and port only.
+    url = urlsplit(text if "://" in text else f"//{text}")
+    if (
+        url.scheme not in {"", "http", "https"}
+        or not url.hostname
+        or url.port == 0
+        or re.search(r"[\s\0-\x1f]", text)
+    ):
+        raise ValueError
+    return text
+
+
+def _pairs(text: str) -> Mapping[str, str]:
+    """``key=value,…`` with percent-encoded values: the form of W3C baggage without properties, as the specification has it."""
+    pairs: dict[str, str] = {}
+    for item in text.split(","):
+        key, equals, value = item.partition("=")
+        if not item.strip():
+            continue
+        if not equals or not key.strip():
+            raise ValueError
+        pairs[unquote(key.strip())] = unquote(value.strip(), errors="strict")
+    return MappingProxyType(pairs)
+
+
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2: token
+_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")  # visible ASCII; no line break can enter
+
+
+def _headers(text: str) -> Mapping[str, str]:
+    return checked_headers(_pairs(text))
+
+
+def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Return *headers* with lower-case names.
+
+    Raises: ValueError: a name or a value that HTTP does not allow; the message holds neither.
+    """
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise ValueError
+    return MappingProxyType({name.lower(): value for name, value in headers.items()})
+
+
+_OTLP: Final = "OTEL_EXPORTER_OTLP_"
+
+
+def _setting(
+    default: Any,
+    names: str | tuple[str, ...],
+    parse: Callable[[str], Any],
+    allowed: str,
+    doc: str,
+    *,
+    secret: bool = False,
+    wrong_is_default: bool = False,
+) -> Any:
+    """Return a dataclass field that is a row of the table; ``OTLP:X`` stands for X of traces, then X of every signal."""
+    if isinstance(names, str):
+        signal = names.removeprefix("OTLP:")
+        names = (names,) if signal == names else (f"{_OTLP}TRACES_{signal}", f"{_OTLP}{signal}")
+    row = {
+        "names": names, "parse": parse, "default": default, "allowed": allowed, "doc": doc,
+        "secret": secret, "wrong_is_default": wrong_is_default,
+    }  # fmt: skip
+    return field(default=default, repr=not secret, metadata=row)
+
+
+_A_FILE: Final = "the path of a file that can be read"
+_AN_ENDPOINT: Final = "a URL such as http://localhost:4318 (http or https), or host:port"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the environment and the arguments say. A field is a row: default, variables, parser, what is allowed, why."""
+
+    console: bool | None = _setting(
+        None, "OTEL_CALLBACKS_CONSOLE", _boolean, _ANY_BOOLEAN,
+        "Print the tree of every finished trace to standard error.",
+    )  # fmt: skip
+    file: str | None = _setting(
+        None, "OTEL_CALLBACKS_FILE", _text, "a path",
+        "Append every finished span to this file, as OTLP JSON lines.",
+    )  # fmt: skip
+    max_open_runs: int = _setting(
+        100_000, "OTEL_CALLBACKS_MAX_OPEN_RUNS", _count, "a whole number from 1",
+        "Runs that may be open at once; beyond it the oldest is ended as abandoned.",
+    )  # fmt: skip
+    max_run_age_s: float = _setting(
+        7200.0, "OTEL_CALLBACKS_MAX_RUN_AGE_S", _seconds, "a number of seconds above 0",
+        "Seconds without any event after which an open run is ended as abandoned.",
+    )  # fmt: skip
+    capture_errors: bool = _setting(
+        True, "OTEL_CALLBACKS_CAPTURE_ERRORS", _boolean, _ANY_BOOLEAN,
+        "Record the messages and stack traces of errors; their types are always recorded.",
+    )  # fmt: skip
+    max_value_length: int = _setting(
+        32_768, "OTEL_CALLBACKS_MAX_VALUE_LENGTH", _count, "a whole number of characters from 1",
+        "Characters kept of one attribute's text.",
+    )  # fmt: skip
+
+    sdk_disabled: bool = _setting(
+        False, "OTEL_SDK_DISABLED", _strict_boolean, "true or false",
+        "true: configure() exports nothing.", wrong_is_default=True,
+    )  # fmt: skip
+    traces_exporters: tuple[str, ...] = _setting(
+        ("otlp",), "OTEL_TRACES_EXPORTER", _exporters, "otlp, console, both with a comma between, or none",
+        "Where traces go.",
+    )  # fmt: skip
+    service_name: str | None = _setting(
+        None, "OTEL_SERVICE_NAME", _text, "a text", "Name of the service in every trace (service.name)."
+    )  # fmt: skip
+    resource_attributes: Mapping[str, str] | None = _setting(
+        None, "OTEL_RESOURCE_ATTRIBUTES", _pairs, "key=value pairs with commas between, values percent-encoded",
+        "Further attributes of the service.", secret=True,
+    )  # fmt: skip
+    protocol: Protocol = _setting(  # noqa: RUF009  (a frozen field, made at import)
+        "http/protobuf", "OTLP:PROTOCOL", _one_of("http/protobuf", "grpc"), "http/protobuf or grpc",
+        "How OTLP is sent.",
+    )  # fmt: skip
+    traces_endpoint: str | None = _setting(
+        None, f"{_OTLP}TRACES_ENDPOINT", _endpoint, _AN_ENDPOINT,
+        "Where traces are sent, used exactly as it is.", secret=True,
+    )  # fmt: skip
+    endpoint: str | None = _setting(
+        None, f"{_OTLP}ENDPOINT", _endpoint, _AN_ENDPOINT,
+        "The collector; /v1/traces is added for http/protobuf.", secret=True,
+    )  # fmt: skip
+    headers: Mapping[str, str] | None = _setting(
+        None, "OTLP:HEADERS", _headers, "name=value pairs with commas between, values percent-encoded",
+        "Headers of every export, for example the key of a backend.", secret=True,
+    )  # fmt: skip
+    timeout_s: float = _setting(
+        10.0, "OTLP:TIMEOUT", _seconds, "a number of seconds above 0",
+        "Seconds for one export with its retries (OpenTelemetry for Python counts seconds here).",
+    )  # fmt: skip
+    compression: Compression = _setting(  # noqa: RUF009  (as above)
+        "none", "OTLP:COMPRESSION", _one_of("none", "gzip", "deflate"), "none, gzip or (http/protobuf only) deflate",
+        "How exports are compressed.",
+    )  # fmt: skip
+    certificate: str | None = _setting(
+        None, "OTLP:CERTIFICATE", _text, _A_FILE, "The only certificate authorities that are trusted (PEM)."
+    )  # fmt: skip
+    client_key: str | None = _setting(
+        None, "OTLP:CLIENT_KEY", _text, _A_FILE, "The key that the client proves itself with (PEM)."
+    )  # fmt: skip
+    client_certificate: str | None = _setting(
+        None, "OTLP:CLIENT_CERTIFICATE", _text, _A_FILE, "The certificate that belongs to the client's key (PEM)."
+    )  # fmt: skip
+    insecure: bool | None = _setting(
+        None, "OTLP:INSECURE", _strict_boolean, "true or false",
+        "grpc to an endpoint without a scheme: true means without TLS.", wrong_is_default=True,
+    )  # fmt: skip
+
+    @classmethod
+    def from_env(
+        cls, env: Mapping[str, str], report: Callable[[str], object] | None = None, **arguments: object
+    ) -> Self:
+        """Read the environment, overridden by arguments.
+
+        Args:
+            env: Variables by name; ``os.environ`` as a rule.
+            report: Called with a message where the specification wants a wrong value to be the default.
+            **arguments: Values by field; None means not given.
+
+        Raises: ConfigurationError: a value that is not allowed; the message says which and what is.
+        """
+        given = {name: value for name, value in arguments.items() if value is not None}
+        values = {
+            row.field: _argument(row, given[row.field])
+            if row.field in given
+            else _read(row, env, report if row.wrong_is_default else None)
+            for row in VARIABLES
+        }
+        return cls(**values)
+
+    @classmethod
+    def lenient(cls, env: Mapping[str, str], report: Callable[[str], object] = lambda _message: None) -> Self:
+        """Read *env* without ever raising: what is not allowed is the default, and *report* gets the message."""
+        return cls(**{row.field: _read(row, env, report) for row in VARIABLES})
+
+
+VARIABLES: Final = tuple(Variable(field=row.name, **row.metadata) for row in fields(Settings))
+
+
+def _read(row: Variable, env: Mapping[str, str], report: Callable[[str], object] | None) -> Any:
+    """Return the row's value from *env*. Raises ConfigurationError if it is wrong and there is no *report*."""
+    for name in row.names:
+        text = env.get(name, "").strip()
+        if not text:
+            continue
+        try:
+            return row.parse(text)
+        except ValueError:
+            message = row.refuse(name, text)
+            if report is None:
+                raise ConfigurationError(message) from None
+            report(f"{message} The default is used.")
+            return row.default
+    return row.default
+
+
+def _argument(row: Variable, value: Any) -> Any:
+    """Return *value* as the field holds it: texts pass the parser of their variable, headers the check of headers."""
+    try:
+        if isinstance(value, str):
+            return row.parse(value.strip())
+        if isinstance(value, Mapping):
+            mapping = cast("Mapping[object, object]", value)
+            pairs = {str(name): str(text) for name, text in mapping.items()}
+            return checked_headers(pairs) if row.field == "headers" else MappingProxyType(pairs)
+    except ValueError:
+        raise ConfigurationError(row.refuse(row.field, value)) from None
+    return value
