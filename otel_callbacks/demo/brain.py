@@ -162,5 +162,5 @@ def _report(results: Sequence[JsonObject]) -> str:
 
 def _musing(question: str, seed: int) -> str:
     chooser = random.Random(seed)  # noqa: S311  # repeatable on purpose, nothing secret
-    topic = " ".join(question.split()[:8]).rstrip(".?!")
+    topic = " ".join(re.split(r"[.?!:]", question, maxsplit=1)[0].split()[:8])
     return " ".join([LABEL, f"On “{topic}”:", *chooser.sample(_SENTENCES, k=3)])
