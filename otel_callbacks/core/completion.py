@@ -1,0 +1,83 @@
+"""What a run says at its end: its output or its error read, its attributes brought to their final state.
+
+Rules for this file: only sizes, identifiers and outcomes of an output, no content; an error is taken down, never kept.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from otel_callbacks import semconv
+from otel_callbacks.core import failures, mapping, response
+from otel_callbacks.core.events import RunEnded, RunKind
+from otel_callbacks.core.policy import Policy
+from otel_callbacks.core.runs import Run
+from otel_callbacks.core.values import AttributeValue
+from otel_callbacks.semconv import EndReason, Outcome
+
+_NANOSECONDS: Final = 1_000_000_000
+
+
+def read_output(kind: RunKind, output: object, ended: RunEnded) -> None:
+    """Read a run's result into *ended*."""
+    if kind in (RunKind.CHAT_MODEL, RunKind.LLM):
+        ended.attributes = response.of_llm(output)
+    elif kind is RunKind.TOOL:
+        ended.attributes, ended.error_type = response.of_tool(output)
+    elif kind is RunKind.RETRIEVER:
+        ended.attributes = response.of_retriever(output)
+
+
+def read_error(policy: Policy, error: object, ended: RunEnded) -> None:
+    """Read what a run was ended by into *ended*: control flow has no error type, a cancellation has no failure."""
+    ended.outcome = failures.outcome_of(error)
+    if ended.outcome in failures.CONTROL_FLOW:
+        return
+    ended.error_type = failures.type_of(error)
+    if ended.outcome is None:
+        ended.failure = failure = failures.failure_of(error, capture=policy.capture_errors)
+        if failure.message is not None:
+            failure.message = policy.error_text(failure.message)
+
+
+def complete(run: Run, ended: RunEnded) -> list[Exception]:
+    """Bring the run's attributes to their final state; return what the user's mappers raised."""
+    attributes = run.attributes
+    if ended.attributes:
+        attributes.update(run.policy.redacted(ended.attributes))
+    _add_counts(run, attributes)
+    _add_outcome(run, ended, attributes)
+    faults: list[Exception] = []
+    for mapper in run.policy.mappers:
+        try:
+            mapper(run, attributes)
+        except Exception as fault:  # noqa: BLE001 - mappers are the user's, and fail open
+            faults.append(fault)
+    return faults
+
+
+def _add_counts(run: Run, attributes: dict[str, AttributeValue]) -> None:
+    if run.first_chunk_ns:
+        attributes[semconv.REQUEST_STREAM] = True
+        attributes[semconv.RUN_CHUNKS] = run.chunks // run.copies
+        attributes[semconv.RESPONSE_TIME_TO_FIRST_CHUNK] = (run.first_chunk_ns - run.start_ns) / _NANOSECONDS
+    if run.retries:
+        attributes[semconv.RUN_RETRIES] = run.retries // run.copies
+    if run.steps and run.operation is None and semconv.RUN_PARENT_ID not in attributes:
+        run.span_name = mapping.workflow(run, attributes)
+
+
+def _add_outcome(run: Run, ended: RunEnded, attributes: dict[str, AttributeValue]) -> None:
+    if ended.reason is not None:
+        attributes[semconv.RUN_END_REASON] = ended.reason.value
+        if ended.reason is EndReason.TASK_CANCELLED:
+            ended.outcome, ended.error_type = Outcome.CANCELLED, "asyncio.CancelledError"
+        elif ended.reason is not EndReason.START_MISSING:
+            ended.outcome = Outcome.ABANDONED
+    if ended.outcome is not None:
+        attributes[semconv.RUN_OUTCOME] = ended.outcome.value
+    if ended.error_type is not None:
+        attributes[semconv.ERROR_TYPE] = ended.error_type
+    if ended.failure is not None and ended.failure.identity == run.failed_with:
+        ended.failure.stacktrace = None  # the span where it was raised has it (conventions: record once)
+        ended.failure.inherited = True

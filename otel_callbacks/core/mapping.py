@@ -1,0 +1,134 @@
+"""From a started run to what its span says at the start: operation, name, kind, attributes.
+
+Rules for this file: tables before branches; a name comes from `semconv`; only what is known is said; what samplers decide
+on (operation, provider, model, agent, tool) is here, at the start, because a sampler never sees what comes later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from otel_callbacks import semconv
+from otel_callbacks.core import metadata, request, values
+from otel_callbacks.core.events import RunKind, RunStarted
+from otel_callbacks.core.reading import mapping, string
+from otel_callbacks.core.values import AttributeValue
+from otel_callbacks.semconv import CLIENT_OPERATIONS, Operation, SpanKind
+
+if TYPE_CHECKING:
+    from otel_callbacks.core.runs import Run
+
+AGENT_INTEGRATION: Final = "langchain_create_agent"
+GRAPH_INTEGRATION: Final = "langgraph"
+# Names that a framework gave, not the application: conventions, gen_ai.workflow.name.
+DEFAULT_NAMES: Final = frozenset({"LangGraph", "RunnableSequence"})
+_NODE_TAG: Final = "graph:step:"
+STEP_TAG: Final = "seq:step:"
+
+Mapper: TypeAlias = Callable[["Run", dict[str, AttributeValue]], None]
+"""A user's hook: gets the run and its span's attributes at the end of the run, and may add, change or remove some."""
+
+
+@dataclass(slots=True)
+class Description:
+    """What a span says when it starts."""
+
+    name: str
+    kind: SpanKind
+    operation: Operation | None
+    attributes: dict[str, AttributeValue]
+
+
+def describe(event: RunStarted, run: Run, limit: int) -> Description:
+    """Return what the span of *run* says at its start; *limit* is the longest value in characters."""
+    attributes: dict[str, AttributeValue] = {}
+    operation, target = _DESCRIBERS[event.kind](event, run, attributes)
+    if operation is not None:
+        attributes[semconv.OPERATION_NAME] = operation.value
+    name = semconv.span_name(operation, target) if operation is not None else (event.name or event.kind.value)
+    if event.name is not None and event.name not in (name, target):
+        attributes[semconv.RUN_NAME] = event.name
+    attributes[semconv.RUN_KIND] = event.kind.value
+    if event.tags:
+        attributes[semconv.TAGS] = event.tags
+    if event.metadata:
+        metadata.add(attributes, event.metadata, limit)
+    span_kind = SpanKind.CLIENT if operation in CLIENT_OPERATIONS else SpanKind.INTERNAL
+    return Description(name, span_kind, operation, attributes)
+
+
+def workflow(run: Run, attributes: dict[str, AttributeValue]) -> str:
+    """Make *run* a workflow's: add the attributes, return the span's name."""
+    attributes[semconv.OPERATION_NAME] = Operation.INVOKE_WORKFLOW.value
+    target = run.name if run.name not in DEFAULT_NAMES else None
+    if target:
+        attributes[semconv.WORKFLOW_NAME] = target
+    return semconv.span_name(Operation.INVOKE_WORKFLOW, target)
+
+
+_Described: TypeAlias = tuple[Operation | None, str | None]
+
+
+def _chain(event: RunStarted, run: Run, attributes: dict[str, AttributeValue]) -> _Described:
+    given = event.metadata
+    integration = given.get("ls_integration") if given else None
+    if integration == AGENT_INTEGRATION and _is_agent_root(event, run):
+        name = string(given.get("lc_agent_name")) or (None if event.name in DEFAULT_NAMES else event.name)
+        if name:
+            run.agent = attributes[semconv.AGENT_NAME] = values.clean(name, values.MAX_NAME_LENGTH)
+        return Operation.INVOKE_AGENT, run.agent if name else None
+    if run.parent is None and (event.name == "RunnableSequence" or integration == GRAPH_INTEGRATION):
+        workflow(run, attributes)
+        return Operation.INVOKE_WORKFLOW, attributes.get(semconv.WORKFLOW_NAME)  # type: ignore[return-value] # a string
+    return None, None
+
+
+def _is_agent_root(event: RunStarted, run: Run) -> bool:
+    """Tell an agent's own run from the nodes and tools below it, which inherit its metadata."""
+    if any(tag.startswith(_NODE_TAG) for tag in event.tags):
+        return False
+    parent = run.parent
+    if parent is None or parent.integration != AGENT_INTEGRATION:
+        return True
+    return event.name is not None and event.name in (event.metadata.get("lc_agent_name"), "LangGraph")
+
+
+def _tool(event: RunStarted, run: Run, attributes: dict[str, AttributeValue]) -> _Described:
+    name = values.name(event.serialized.get("name")) or event.name
+    if name:
+        attributes[semconv.TOOL_NAME] = name
+    attributes[semconv.TOOL_TYPE] = semconv.TOOL_TYPE_FUNCTION
+    description = string(event.serialized.get("description"))
+    if description:
+        attributes[semconv.TOOL_DESCRIPTION] = values.clean(description, 1_024)
+    call_id = string(event.extra.get("tool_call_id"))
+    if call_id:
+        attributes[semconv.TOOL_CALL_ID] = values.clean(call_id, 256)
+    if run.agent:
+        attributes[semconv.AGENT_NAME] = run.agent
+    return Operation.EXECUTE_TOOL, name
+
+
+def _retriever(event: RunStarted, _run: Run, attributes: dict[str, AttributeValue]) -> _Described:
+    given = event.metadata
+    provider = string(given.get("ls_vector_store_provider"))
+    if provider:
+        attributes[semconv.PROVIDER_NAME] = values.clean(provider, values.MAX_NAME_LENGTH)
+    model = string(given.get("ls_embedding_model"))
+    if model:
+        attributes[semconv.REQUEST_MODEL] = values.clean(model, values.MAX_NAME_LENGTH)
+    top_k = values.integer(mapping(event.serialized.get("kwargs")).get("k"))
+    if top_k is not None:
+        attributes[semconv.RETRIEVAL_TOP_K] = top_k
+    return Operation.RETRIEVAL, None
+
+
+_DESCRIBERS: Final[Mapping[RunKind, Callable[[RunStarted, Any, dict[str, AttributeValue]], _Described]]] = {
+    RunKind.CHAIN: _chain,
+    RunKind.CHAT_MODEL: request.describe,
+    RunKind.LLM: request.describe,
+    RunKind.TOOL: _tool,
+    RunKind.RETRIEVER: _retriever,
+}

@@ -1,0 +1,66 @@
+"""What one handler was told: what to take down, what to hide, whom to ask, and whether its own faults may be heard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from otel_callbacks import semconv
+from otel_callbacks.core.mapping import Mapper
+from otel_callbacks.core.redact import Redactor, redact, secrets
+from otel_callbacks.core.values import DEFAULT_MAX_LENGTH, AttributeValue
+
+# Values out of our own tables, which no redactor needs to see and none may break.
+_VOCABULARY: Final = frozenset(
+    {
+        semconv.OPERATION_NAME,
+        semconv.PROVIDER_NAME,
+        semconv.RUN_ID,
+        semconv.RUN_PARENT_ID,
+        semconv.RUN_KIND,
+        semconv.RUN_OUTCOME,
+        semconv.RUN_END_REASON,
+        semconv.TOOL_TYPE,
+        semconv.ERROR_TYPE,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Policy:
+    """One handler's settings. Compared by identity: two handlers with equal settings are still two.
+
+    Attributes:
+        capture_errors: Record messages and stack traces of exceptions, not their types alone.
+        redactors: Applied in order to every string from the application.
+        mappers: Called at a run's end with the run and its attributes.
+        max_length: Characters of one attribute value.
+        raise_errors: Let this package's own faults reach the application; for its developers.
+    """
+
+    capture_errors: bool = True
+    redactors: Sequence[Redactor] = ()
+    mappers: Sequence[Mapper] = ()
+    max_length: int = DEFAULT_MAX_LENGTH
+    raise_errors: bool = False
+
+    def error_text(self, text: str) -> str:
+        """Return an error's text as it may leave the process: model clients quote keys and URLs in theirs."""
+        return redact(secrets(text), self.redactors)
+
+    def redacted(self, attributes: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
+        """Return *attributes* with every string from the application redacted; the same dict if there is no redactor."""
+        if not self.redactors:
+            return attributes
+        return {
+            name: value if name in _VOCABULARY else self._redacted(value)
+            for name, value in attributes.items()
+        }
+
+    def _redacted(self, value: AttributeValue) -> AttributeValue:
+        if type(value) is str:
+            return redact(value, self.redactors)
+        if type(value) is tuple and value and type(value[0]) is str:
+            return tuple([redact(str(item), self.redactors) for item in value])
+        return value

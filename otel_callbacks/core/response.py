@@ -1,0 +1,109 @@
+"""What the end of a run says: an LLM result's model, id, finish reasons and usage; a tool's message; documents.
+
+Rules for this file: sizes and identifiers only, no content; an absent part is left out, never guessed, and zero is not
+written for "unknown".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from otel_callbacks import semconv
+from otel_callbacks.core.reading import EMPTY, field, first, mapping, sequence, string
+from otel_callbacks.core.values import AttributeValue, clean, integer
+
+# LangChain makes message ids of its own from the run's id when the provider gave none; those identify no response.
+_OWN_MESSAGE_IDS: Final = ("run-", "lc_run-")
+_MODEL_KEYS: Final = ("model_name", "model", "model_id")
+_FINISH_KEYS: Final = ("finish_reason", "stop_reason", "stopReason", "done_reason")
+_USAGE_KEYS: Final = ("token_usage", "usage")
+_INPUT_KEYS: Final = ("input_tokens", "prompt_tokens")
+_OUTPUT_KEYS: Final = ("output_tokens", "completion_tokens")
+MAX_GENERATIONS: Final = 64
+
+
+def of_llm(result: object) -> dict[str, AttributeValue]:
+    """Return the response attributes of an ``LLMResult`` (LangChain's or ours); nothing for anything else."""
+    generations = sequence(first(field(result, "generations")))[:MAX_GENERATIONS]
+    output = mapping(field(result, "llm_output"))
+    message = field(first(generations), "message")
+    response = mapping(field(message, "response_metadata"))
+    attributes: dict[str, AttributeValue] = {}
+    model = _first_string(response, _MODEL_KEYS) or _first_string(output, _MODEL_KEYS)
+    if model:
+        attributes[semconv.RESPONSE_MODEL] = clean(model, 256)
+    response_id = string(response.get("id")) or string(output.get("id")) or _provider_id(message)
+    if response_id:
+        attributes[semconv.RESPONSE_ID] = clean(response_id, 256)
+    reasons = [reason for reason in map(_finish_reason, generations) if reason]
+    if reasons:
+        attributes[semconv.RESPONSE_FINISH_REASONS] = tuple(reasons)
+    _add_usage(attributes, message, output, several=len(generations) > 1)
+    return attributes
+
+
+def _provider_id(message: object) -> str | None:
+    identifier = string(field(message, "id"))
+    return None if identifier is None or identifier.startswith(_OWN_MESSAGE_IDS) else identifier
+
+
+def _finish_reason(generation: object) -> str | None:
+    reason = _first_string(mapping(field(generation, "generation_info")), _FINISH_KEYS) or _first_string(
+        mapping(field(field(generation, "message"), "response_metadata")), _FINISH_KEYS
+    )
+    return clean(reason, 64) if reason else None
+
+
+def _add_usage(
+    attributes: dict[str, AttributeValue], message: object, output: Mapping[str, Any], *, several: bool
+) -> None:
+    """Add the token counts: the message's own, or the request's where several choices share one request.
+
+    Integrations write the whole request's usage onto each of several choices, so those are not added up.
+    """
+    whole = next((usage for key in _USAGE_KEYS if (usage := mapping(output.get(key)))), EMPTY)
+    usage = mapping(field(message, "usage_metadata"))
+    if not usage or (several and whole):
+        usage = whole or usage
+    _add_count(attributes, semconv.USAGE_INPUT_TOKENS, usage, _INPUT_KEYS)
+    _add_count(attributes, semconv.USAGE_OUTPUT_TOKENS, usage, _OUTPUT_KEYS)
+    details = mapping(usage.get("input_token_details"))
+    _add_count(attributes, semconv.USAGE_CACHE_READ, details, ("cache_read",))
+    _add_count(attributes, semconv.USAGE_CACHE_WRITE, details, ("cache_creation",))
+    _add_count(
+        attributes, semconv.USAGE_REASONING, mapping(usage.get("output_token_details")), ("reasoning",)
+    )
+
+
+def _add_count(
+    attributes: dict[str, AttributeValue], name: str, usage: Mapping[str, Any], keys: tuple[str, ...]
+) -> None:
+    for key in keys:
+        count = integer(usage.get(key))
+        if count is not None:
+            attributes[name] = count
+            return
+
+
+def of_tool(output: object) -> tuple[dict[str, AttributeValue], str | None]:
+    """Return the attributes of a tool's output, and ``error.type`` if the message itself says that the tool failed."""
+    call_id = string(field(output, "tool_call_id"))
+    attributes: dict[str, AttributeValue] = {semconv.TOOL_CALL_ID: clean(call_id, 256)} if call_id else {}
+    failed = call_id is not None and field(output, "status") == "error"
+    return attributes, semconv.ERROR_TYPE_TOOL if failed else None
+
+
+def of_retriever(documents: object) -> dict[str, AttributeValue]:
+    """Return how many documents were found."""
+    if type(documents) in (list, tuple):
+        return {semconv.RETRIEVER_DOCUMENTS: len(sequence(documents))}
+    return {}
+
+
+def _first_string(source: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
+    for key in keys:
+        value = source.get(key)
+        if type(value) is str and value:
+            return value
+    return None

@@ -1,0 +1,187 @@
+"""The run table: which runs are open, whose children they are, which ended lately.
+
+Rules for this file: no clock, no I/O, and no lock. Each method is a few single steps on built-in dicts, which the
+interpreter makes atomic, in an order in which any interleaving is right: whoever pops a run out of ``open`` ends it, and
+nobody else can. A lock would not do: a garbage collection inside the locked region can close an abandoned generator, whose
+error callback arrives here, on the same thread, in the middle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Final
+
+from otel_callbacks.core.events import RunKind
+from otel_callbacks.core.values import AttributeValue
+from otel_callbacks.semconv import EndReason, Operation
+
+RECENT_RUNS: Final = 4_096  # ended runs whose span is remembered: at least so many, at most twice so many
+
+
+class Run:
+    """One run while it is open: what ends, tokens and children need to know. Mutable; owned by the table."""
+
+    __slots__ = (
+        "agent",
+        "attributes",
+        "children",
+        "chunks",
+        "copies",
+        "failed_with",
+        "first_chunk_ns",
+        "id",
+        "integration",
+        "key",
+        "kind",
+        "muted",
+        "name",
+        "offset_ns",
+        "operation",
+        "parent",
+        "policy",
+        "retries",
+        "span",
+        "span_name",
+        "start_ns",
+        "steps",
+        "tags",
+        "touched_ns",
+        "watch",
+    )
+
+    def __init__(
+        self, key: int, run_id: str, kind: RunKind, parent: Run | None, policy: Any, tags: object
+    ) -> None:
+        self.key = key
+        self.id = run_id
+        self.kind = kind
+        self.parent = parent
+        self.policy = policy  # of the handler that started the run; its identity tells handlers apart
+        self.tags = tags  # the dispatcher's own object: a second delivery of one start brings the very same
+        self.name: str | None = None
+        self.span_name = ""
+        self.operation: Operation | None = None
+        self.integration: str | None = None
+        self.agent: str | None = parent.agent if parent is not None else None
+        self.attributes: dict[str, AttributeValue] = {}
+        self.children: dict[int, Run] | None = {}
+        self.span: Any = None  # the trace sink's
+        self.watch: dict[int, Run] | None = None  # open runs of the task that started this one
+        self.muted = False  # not sampled, and nothing below it can be: nothing is kept
+        self.start_ns = 0  # monotonic, as every time in the core
+        self.offset_ns = (
+            0  # wall clock minus monotonic clock: the same in a whole trace, so that its spans nest
+        )
+        self.touched_ns = 0
+        self.first_chunk_ns = 0
+        self.chunks = 0
+        self.copies = 1  # how often one handler delivers each event of this run (listed twice)
+        self.retries = 0
+        self.steps = False  # a child is a step of a sequence
+        self.failed_with: tuple[int, str] | None = None  # what a child failed with
+
+
+class RunTable:
+    """Open runs by key, at most *max_open*, and the spans of those that ended lately."""
+
+    def __init__(self, max_open: int, recent: int = RECENT_RUNS) -> None:
+        self.open: dict[int, Run] = {}
+        self._max_open = max_open
+        self._recent_limit = recent
+        self._recent: dict[int, Any] = {}
+        self._older: dict[int, Any] = {}
+
+    def add(self, run: Run) -> None:
+        """Open *run* and put it under its parent, if that is still open."""
+        self.open[run.key] = run
+        parent = run.parent
+        if parent is not None:
+            siblings = parent.children
+            if (
+                siblings is not None
+            ):  # None: the parent ended between our look-up and now; then this is a late child
+                siblings[run.key] = run
+            parent.touched_ns = run.start_ns
+
+    def pop(self, key: int) -> Run | None:
+        """Take the run out; exactly one caller gets it, and that one ends it."""
+        run = self.open.pop(key, None)
+        if run is not None:
+            if run.parent is not None and run.parent.children is not None:
+                run.parent.children.pop(key, None)
+            if run.watch is not None:
+                run.watch.pop(key, None)
+        return run
+
+    def pop_below(self, run: Run) -> Iterator[Run]:
+        """Take out every open run below *run*, children before their parents."""
+        stack, order = [run], list[Run]()
+        while stack:
+            current = stack.pop()
+            children, current.children = current.children, None
+            if children:
+                below = list(children.values())
+                stack += below
+                order += below
+        for child in reversed(order):
+            if (popped := self.pop(child.key)) is not None:
+                yield popped
+
+    def overflow(self) -> list[Run]:
+        """Return the oldest open runs to be given up when there are too many: a hundredth at once.
+
+        One at a time would walk over the holes that the former ones left in the dict.
+        """
+        if len(self.open) <= self._max_open:
+            return []
+        keys = self._oldest(max(1, self._max_open // 100))
+        return [run for key in keys if (run := self.pop(key)) is not None]
+
+    def idle(self, before_ns: int) -> list[Run]:
+        """Take out the runs without open children that nothing has touched since *before_ns* (monotonic).
+
+        Runs stand in the order of their starts, so only those that are old enough are looked at.
+        """
+        found: list[Run] = []
+        for key in self._oldest(len(self.open)):
+            run = self.open.get(key)
+            if run is None:
+                continue
+            if run.start_ns >= before_ns:
+                break
+            if run.touched_ns < before_ns and not run.children and (popped := self.pop(key)) is not None:
+                found.append(popped)
+        return found
+
+    def _oldest(self, count: int) -> list[int]:
+        try:
+            return list(islice(self.open, count))
+        except RuntimeError:  # another thread changed the dict in the same instant: the next sweep will do
+            return []
+
+    def remember(self, key: int, span: Any) -> None:
+        """Keep what *span* is for late children, links and look-ups, for the next `RECENT_RUNS` runs or more."""
+        recent = self._recent
+        recent[key] = span
+        if len(recent) > self._recent_limit:
+            self._older, self._recent = recent, {}
+
+    def recall(self, key: int) -> Any:
+        """Return what was remembered of an ended run, or None."""
+        found = self._recent.get(key)
+        return found if found is not None else self._older.get(key)
+
+
+def end_reason_of_duplicate(run: Run, policy: object, tags: object) -> EndReason | None:
+    """Tell what a second start of the open *run* is: None for one start delivered again, else why the first must end.
+
+    Two handlers of one provider, or one handler listed twice, report each start twice, with the dispatcher's own tag list.
+    The same id with another list is another run, whose predecessor never ended.
+    """
+    if policy is not run.policy:
+        return None
+    if tags is not None and tags is run.tags:
+        run.copies += 1
+        return None
+    return EndReason.DUPLICATE_START

@@ -1,0 +1,48 @@
+"""The shield: where this package's own faults end. Counted always, logged seldom, raised only on request.
+
+Rules for this file: a log line holds names of ours and of classes, never content; the same complaint is said at most once a
+minute, because a fault in a callback comes back with every callback.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Final
+
+from otel_callbacks.core.values import type_name
+
+logger = logging.getLogger("otel_callbacks")
+
+LOG_INTERVAL_NS: Final = 60_000_000_000
+
+
+class Shield:
+    """Counts what went wrong, by reason. The reasons are written in the code, so there are few."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self._said_ns: dict[str, int] = {}
+
+    def count(self, reason: str) -> None:
+        """Count an input that is odd, but that the code has an answer to."""
+        self.counts[reason] = self.counts.get(reason, 0) + 1
+
+    def fault(self, where: str, error: Exception, *, reraise: bool) -> None:
+        """Take *error*, raised in *where*: call it inside the ``except`` block.
+
+        Raises: *error*, if *reraise*.
+        """
+        if reraise:
+            raise error
+        self.count(f"fault_{where}")
+        now = time.monotonic_ns()
+        said = self._said_ns.get(where)
+        if said is None or now - said >= LOG_INTERVAL_NS:
+            self._said_ns[where] = now
+            logger.warning(
+                "otel-callbacks: %s in %s; the application is not affected, this span may say less. "
+                "OTelCallbackHandler(raise_errors=True) shows where it comes from.",
+                type_name(error),
+                where,
+            )

@@ -1,0 +1,414 @@
+"""The two handlers: what users attach. Each event goes, in the caller's own context, straight to the provider's engine.
+
+Rules for this file: both handlers are ``run_inline``, so that order is kept and the context that a start sets is the one in
+which the run's body runs; there is one body of code per event, and the asynchronous handler awaits nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, ClassVar, Final, Self
+from uuid import UUID
+
+from opentelemetry.trace import TracerProvider
+
+from otel_callbacks import semconv
+from otel_callbacks.callbacks.base import AsyncCallbackHandler, BaseCallbackHandler
+from otel_callbacks.core import frameworks, values
+from otel_callbacks.core.engine import Engine
+from otel_callbacks.core.events import RunKind
+from otel_callbacks.core.mapping import Mapper
+from otel_callbacks.core.policy import Policy
+from otel_callbacks.core.reading import field, sequence
+from otel_callbacks.core.redact import Redactor
+from otel_callbacks.core.values import AttributeValue
+from otel_callbacks.otel.engines import engine_of, global_provider
+from otel_callbacks.otel.traces import hex_trace_id
+from otel_callbacks.settings import Settings
+
+
+class OTelCallbackHandler(BaseCallbackHandler):
+    """Turns every run that it is told of into an OpenTelemetry span, which is the current span inside the run.
+
+    For ``invoke``, ``stream`` and ``batch``, and for ``ainvoke``, ``astream`` and ``abatch`` as well: a callback is
+    dictionary work, so it is called on the event loop itself. One instance serves any number of runs, threads and loops.
+
+    Args:
+        tracer_provider: Where spans go. Default: the application's global provider, whenever it is set.
+        capture_errors: Record messages and stack traces of errors. Default: ``OTEL_CALLBACKS_CAPTURE_ERRORS``, else True.
+        redactors: Applied in order to every string of the application before it becomes an attribute. One that raises
+            costs the string.
+        mappers: Called at a run's end with the run and its attributes, which they may change. One that raises is passed
+            over.
+        raise_errors: Let this package's own faults reach the application. For its developers.
+    """
+
+    run_inline = True
+    foreign_bases: ClassVar[tuple[tuple[str, str], ...]] = (
+        *BaseCallbackHandler.foreign_bases,
+        ("langgraph.callbacks", "GraphCallbackHandler"),  # only its instances are told of interrupts
+    )
+    _frames_to_dispatcher: ClassVar[int] = 2
+
+    def __init__(
+        self,
+        tracer_provider: TracerProvider | None = None,
+        *,
+        capture_errors: bool | None = None,
+        redactors: Sequence[Redactor] = (),
+        mappers: Sequence[Mapper] = (),
+        raise_errors: bool = False,
+    ) -> None:
+        settings = Settings.lenient(os.environ)
+        self._policy = Policy(
+            capture_errors=settings.capture_errors if capture_errors is None else capture_errors,
+            redactors=tuple(redactors),
+            mappers=tuple(mappers),
+            max_length=settings.max_value_length,
+            raise_errors=raise_errors,
+        )
+        self._bound: Engine | None = engine_of(tracer_provider) if tracer_provider is not None else None
+        # ``raise_error`` is how dispatchers ask a handler whether its exceptions may pass.
+        self.raise_error = raise_errors
+
+    def _engine(self) -> Engine | None:
+        """Return the engine; None as long as the application has no provider, and then nothing is kept."""
+        engine = self._bound
+        if engine is None:
+            provider = global_provider()
+            if provider is not None:
+                engine = self._bound = engine_of(provider)
+        return engine
+
+    def trace_id(self, run_id: UUID | str) -> str | None:
+        """Return the trace of an open or lately ended run as 32 hex digits, for a link into a backend; None if unknown."""
+        engine = self._engine()
+        return hex_trace_id(engine.span_of(run_id)) if engine is not None else None
+
+    @property
+    def open_runs(self) -> int:
+        """How many runs of the provider are open, whichever handler reported them."""
+        engine = self._engine()
+        return engine.open_count if engine is not None else 0
+
+    # -- starts --------------------------------------------------------------------------------------------------------
+
+    def _start(
+        self,
+        kind: RunKind,
+        run_id: object,
+        parent_run_id: object,
+        serialized: object,
+        tags: object,
+        metadata: object,
+        extra: dict[str, Any],
+    ) -> None:
+        engine = self._bound or self._engine()
+        if engine is not None:
+            caller = sys._getframe(self._frames_to_dispatcher)  # noqa: SLF001 - nothing else tells who dispatches
+            framework = frameworks.is_dispatcher(caller.f_globals.get("__name__"))
+            engine.start(
+                kind,
+                self._policy,
+                run_id,
+                parent_run_id,
+                serialized,
+                tags,
+                metadata,
+                extra,
+                framework=framework,
+            )
+
+    def on_chain_start(
+        self,
+        serialized: Any,
+        inputs: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Open a chain's span."""
+        self._start(RunKind.CHAIN, run_id, parent_run_id, serialized, tags, metadata, kwargs)
+
+    def on_chat_model_start(
+        self,
+        serialized: Any,
+        messages: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Open a chat model's span."""
+        self._start(RunKind.CHAT_MODEL, run_id, parent_run_id, serialized, tags, metadata, kwargs)
+
+    def on_llm_start(
+        self,
+        serialized: Any,
+        prompts: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Open a text model's span."""
+        self._start(RunKind.LLM, run_id, parent_run_id, serialized, tags, metadata, kwargs)
+
+    def on_tool_start(
+        self,
+        serialized: Any,
+        input_str: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        inputs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Open a tool's span."""
+        self._start(RunKind.TOOL, run_id, parent_run_id, serialized, tags, metadata, kwargs)
+
+    def on_retriever_start(
+        self,
+        serialized: Any,
+        query: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Open a retriever's span."""
+        self._start(RunKind.RETRIEVER, run_id, parent_run_id, serialized, tags, metadata, kwargs)
+
+    # -- ends ----------------------------------------------------------------------------------------------------------
+
+    def _end(self, kind: RunKind, run_id: object, parent_run_id: object, output: object) -> None:
+        engine = self._bound or self._engine()
+        if engine is not None:
+            engine.end(kind, self._policy, run_id, parent_run_id, output)
+
+    def _fail(
+        self, kind: RunKind, run_id: object, parent_run_id: object, error: object, partial: object = None
+    ) -> None:
+        engine = self._bound or self._engine()
+        if engine is not None:
+            engine.fail(kind, self._policy, run_id, parent_run_id, error, partial)
+
+    def on_chain_end(
+        self, outputs: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
+    ) -> Any:
+        """End a chain's span."""
+        self._end(RunKind.CHAIN, run_id, parent_run_id, outputs)
+
+    def on_llm_end(
+        self,
+        response: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """End a model's span with its usage, ids and finish reasons."""
+        self._end(RunKind.CHAT_MODEL, run_id, parent_run_id, response)
+
+    def on_tool_end(
+        self, output: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
+    ) -> Any:
+        """End a tool's span; a message with status "error" is a failure."""
+        self._end(RunKind.TOOL, run_id, parent_run_id, output)
+
+    def on_retriever_end(
+        self, documents: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
+    ) -> Any:
+        """End a retriever's span."""
+        self._end(RunKind.RETRIEVER, run_id, parent_run_id, documents)
+
+    def on_chain_error(
+        self, error: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
+    ) -> Any:
+        """End a chain's span with what it was ended by."""
+        self._fail(RunKind.CHAIN, run_id, parent_run_id, error)
+
+    def on_llm_error(
+        self,
+        error: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """End a model's span with what it was ended by, and the usage of what came before."""
+        self._fail(RunKind.CHAT_MODEL, run_id, parent_run_id, error, kwargs.get("response"))
+
+    def on_tool_error(
+        self, error: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
+    ) -> Any:
+        """End a tool's span with what it was ended by."""
+        self._fail(RunKind.TOOL, run_id, parent_run_id, error)
+
+    def on_retriever_error(
+        self, error: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
+    ) -> Any:
+        """End a retriever's span with what it was ended by."""
+        self._fail(RunKind.RETRIEVER, run_id, parent_run_id, error)
+
+    # -- in between ----------------------------------------------------------------------------------------------------
+
+    def on_llm_new_token(
+        self,
+        token: Any,
+        *,
+        chunk: Any = None,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Count a chunk; the first one is timed."""
+        engine = self._bound
+        if engine is not None:
+            engine.chunk(self._policy, run_id, marker=not token and _is_end_marker(chunk))
+
+    def _note(self, run_id: object, name: str, attributes: dict[str, AttributeValue]) -> None:
+        engine = self._bound or self._engine()
+        if engine is not None:
+            engine.note(self._policy, run_id, name, attributes)
+
+    def on_text(self, text: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any) -> Any:
+        """Note that the run had something to say, and how much; the text itself is content."""
+        length = str.__len__(text) if isinstance(text, str) else 0
+        self._note(run_id, semconv.EVENT_TEXT, {semconv.EVENT_CHARACTERS: length})
+
+    def on_retry(
+        self, retry_state: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
+    ) -> Any:
+        """Note that the model's client tries again."""
+        engine = self._bound or self._engine()
+        if engine is not None:
+            engine.retry(self._policy, run_id, field(retry_state, "attempt_number"))
+
+    def on_agent_action(
+        self, action: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
+    ) -> Any:
+        """Note which tool an agent chose."""
+        tool = values.name(field(action, "tool"))
+        self._note(run_id, semconv.EVENT_AGENT_ACTION, {semconv.TOOL_NAME: tool} if tool else {})
+
+    def on_agent_finish(
+        self, finish: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
+    ) -> Any:
+        """Note that an agent has its answer."""
+        self._note(run_id, semconv.EVENT_AGENT_FINISH, {})
+
+    def on_custom_event(
+        self,
+        name: Any,
+        data: Any,
+        *,
+        run_id: UUID,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Note an event of the application's own by its name; its data is content."""
+        known = values.name(name) or "unnamed"
+        self._note(run_id, semconv.EVENT_CUSTOM_PREFIX + known, {semconv.EVENT_CUSTOM_NAME: known})
+
+    def on_interrupt(self, event: Any) -> Any:
+        """Note on a LangGraph run that it stopped to wait for somebody."""
+        count = len(sequence(field(event, "interrupts")))
+        self._note(
+            field(event, "run_id"),
+            semconv.EVENT_INTERRUPT,
+            {semconv.GRAPH_INTERRUPTS: count, **_graph(event)},
+        )
+
+    def on_resume(self, event: Any) -> Any:
+        """Note on a LangGraph run that it goes on from a checkpoint."""
+        self._note(field(event, "run_id"), semconv.EVENT_RESUME, _graph(event))
+
+    # -- copies --------------------------------------------------------------------------------------------------------
+
+    def __copy__(self) -> Self:
+        """Return the handler itself: it has no state of its own but its settings."""
+        return self
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Self:
+        """Return the handler itself, as checkpointers copy what they find in a configuration."""
+        return self
+
+    def __reduce_ex__(self, _protocol: Any, /) -> Any:
+        """Pickle the settings; a provider stays behind, and the copy uses its own process's global one."""
+        policy = self._policy
+        return (
+            _restored,
+            (type(self), policy.capture_errors, policy.redactors, policy.mappers, policy.raise_errors),
+        )
+
+
+def _restored(
+    cls: type[OTelCallbackHandler],
+    capture_errors: bool,
+    redactors: Sequence[Redactor],
+    mappers: Sequence[Mapper],
+    raise_errors: bool,
+) -> OTelCallbackHandler:
+    return cls(capture_errors=capture_errors, redactors=redactors, mappers=mappers, raise_errors=raise_errors)
+
+
+def _is_end_marker(chunk: object) -> bool:
+    """Tell the empty chunk with which LangChain itself says that the last one has come."""
+    return field(field(chunk, "message"), "chunk_position") == "last" and not field(chunk, "generation_info")
+
+
+def _graph(event: object) -> dict[str, AttributeValue]:
+    attributes: dict[str, AttributeValue] = {}
+    for name, source in (
+        (semconv.GRAPH_STATUS, "status"),
+        (semconv.GRAPH_CHECKPOINT_ID, "checkpoint_id"),
+        (semconv.GRAPH_CHECKPOINT_NS, "checkpoint_ns"),
+    ):
+        value = values.attribute(field(event, source))
+        if value is not None:
+            attributes[name] = value
+    return attributes
+
+
+EVENTS: Final = tuple(name for name in vars(OTelCallbackHandler) if name.startswith("on_"))
+"""The events that the handlers act on."""
+
+
+def _asynchronous(event: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, None]]:
+    async def awaited(self: OTelCallbackHandler, *args: Any, **kwargs: Any) -> None:
+        event(self, *args, **kwargs)
+
+    awaited.__name__, awaited.__doc__ = event.__name__, event.__doc__
+    return awaited
+
+
+class AsyncOTelCallbackHandler(OTelCallbackHandler, AsyncCallbackHandler):
+    """The same behind ``async def`` methods, for code that wants every handler to be asynchronous.
+
+    Its methods await nothing. Prefer `OTelCallbackHandler`, which serves asynchronous runs as well: a synchronous run calls
+    an asynchronous handler on an event loop of its own, where no context that a run's body could see can be set.
+    """
+
+    _frames_to_dispatcher: ClassVar[int] = 3
+
+
+for _name in EVENTS:
+    setattr(AsyncOTelCallbackHandler, _name, _asynchronous(getattr(OTelCallbackHandler, _name)))

@@ -1,0 +1,1 @@
+"""Where OpenTelemetry begins: the sinks that turn the core's effects into spans."""

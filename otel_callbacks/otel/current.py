@@ -1,0 +1,154 @@
+"""The current span: inside a run it is the run's span, and afterwards what was current before.
+
+How it works. At its start a run puts a `RunSpan` into the context, and keeps no token; at its end it sets the previous
+context back if the current one is still its own, and is otherwise left where it is. A `RunSpan` stands for the run's span
+while the run is open, and for whatever encloses it once the run is over, so a context that was left behind heals itself.
+Tokens cannot work: under ``ainvoke`` the end arrives in another task, where resetting one is an error that OpenTelemetry
+logs and that leaves the ended span current.
+
+Whose body is this? A stream's consumer runs in the context in which the stream was started, between two chunks, without
+being inside the run; ``batch`` starts all its runs in one context before the first body runs. A framework that marks the
+bodies of its runs says so (`core.frameworks`), and then a run's span counts as current only in its body.
+
+Rules for this file: nothing is ever detached; no lock; a `RunSpan` holds nothing of the application after its end.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Final
+
+from opentelemetry import context as context_api
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanContext, Status, StatusCode
+from opentelemetry.util import types
+
+from otel_callbacks.core import frameworks
+from otel_callbacks.core.runs import Run
+
+_SPAN_KEY: Final = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, Context())))
+
+
+class Body(Enum):
+    """How it can be told whether code is in a run's body."""
+
+    MARKED = "the framework marks it"
+    SILENT = "the framework does not: a model's call, a retriever's"
+    OPEN = "the whole time until the end: our own managers, or a handler called by hand"
+
+
+class RunSpan(Span):
+    """Stands for a run's span in the context, while the run is open; for what encloses it afterwards."""
+
+    def __init__(self, inner: Span, run: Run, open_runs: dict[int, Run], body: Body, outer: Context) -> None:
+        self.inner: Span | None = inner
+        self.body = body
+        self.outer = outer
+        self.context = Context({**outer, _SPAN_KEY: self})
+        self._run: Run | None = run
+        self._open_runs = open_runs
+
+    def over(self) -> None:
+        """Stand for the run no more, and let go of it."""
+        self.inner = self._run = None
+        self._open_runs = {}
+        self.outer = healed(self.outer)
+        if context_api.get_current() is self.context:
+            context_api.attach(self.outer)
+        self.context = self.outer
+
+    def is_inside(self) -> bool:
+        """Tell whether the calling code is in the run's body, or in that of a run below it."""
+        key = frameworks.body_run()
+        run = self._open_runs.get(key) if key is not None else None
+        while run is not None and run is not self._run:
+            run = run.parent
+        return run is not None
+
+    def target(self) -> Span:
+        """Return the span that this one stands for, here and now."""
+        span: Span = self
+        while isinstance(span, RunSpan):
+            inner = span.inner
+            if inner is not None and (span.body is not Body.MARKED or span.is_inside()):
+                return inner
+            span = trace.get_current_span(span.outer)
+        return span
+
+    def get_span_context(self) -> SpanContext:
+        """Return the target's."""
+        return self.target().get_span_context()
+
+    def is_recording(self) -> bool:
+        """Return the target's."""
+        return self.target().is_recording()
+
+    def set_attributes(self, attributes: Any) -> None:
+        """Set them on the target."""
+        self.target().set_attributes(attributes)
+
+    def set_attribute(self, key: str, value: types.AttributeValue) -> None:
+        """Set it on the target."""
+        self.target().set_attribute(key, value)
+
+    def add_event(self, name: str, attributes: types.Attributes = None, timestamp: int | None = None) -> None:
+        """Add it to the target."""
+        self.target().add_event(name, attributes, timestamp)
+
+    def add_link(self, context: SpanContext, attributes: types.Attributes = None) -> None:
+        """Add it to the target."""
+        self.target().add_link(context, attributes)
+
+    def update_name(self, name: str) -> None:
+        """Rename the target."""
+        self.target().update_name(name)
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        """Set it on the target."""
+        self.target().set_status(status, description)
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: types.Attributes = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        """Record it on the target."""
+        self.target().record_exception(exception, attributes, timestamp, escaped)
+
+    def end(self, end_time: int | None = None) -> None:
+        """Do nothing: the run's own end ends it, and what encloses it belongs to others."""
+
+
+def healed(context: Context) -> Context:
+    """Return *context* without the run spans that are over: the nearest enclosing one that still says something."""
+    span = context.get(_SPAN_KEY)
+    while isinstance(span, RunSpan) and span.inner is None:
+        context = span.outer
+        span = context.get(_SPAN_KEY)
+    return context
+
+
+def ambient(context: Context, *, framework: bool) -> Span | None:
+    """Return the span that a run without a parent goes under: what is current, if the code is really inside of it.
+
+    With *framework*, the new run was started by a framework that marks bodies. Its runs may go under one of our own
+    managers' (a framework's chain, called inside); a root of our own managers may not, because those name their parent.
+    """
+    span = context.get(_SPAN_KEY)
+    while isinstance(span, RunSpan):
+        if span.inner is not None and (
+            span.is_inside() if span.body is Body.MARKED else span.body is Body.OPEN and framework
+        ):
+            return span.inner
+        span = span.outer.get(_SPAN_KEY)
+    return span if isinstance(span, Span) else None
+
+
+def parented(context: Context, parent: Span | None) -> Context:
+    """Return *context* with *parent* as its span: what samplers and span processors are given."""
+    if parent is None:
+        return Context({key: value for key, value in context.items() if key != _SPAN_KEY})
+    return Context({**context, _SPAN_KEY: parent})

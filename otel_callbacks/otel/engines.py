@@ -1,0 +1,67 @@
+"""One engine per tracer provider, so that a run that several handlers report is one span.
+
+Rules for this file: an engine lives as long as its provider; its open runs are ended before the provider shuts down.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import weakref
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.trace import TracerProvider
+
+from otel_callbacks import semconv
+from otel_callbacks.core.engine import Engine
+from otel_callbacks.core.runs import RunTable
+from otel_callbacks.otel.traces import TraceSink
+from otel_callbacks.semconv import EndReason
+from otel_callbacks.settings import Settings
+from otel_callbacks.version import version
+
+logger = logging.getLogger("otel_callbacks")
+
+_engines: weakref.WeakKeyDictionary[TracerProvider, Engine] = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def engine_of(provider: TracerProvider) -> Engine:
+    """Return the provider's engine, made at the first call."""
+    with _lock:
+        engine = _engines.get(provider)
+        if engine is None:
+            engine = _engines[provider] = _make(provider)
+        return engine
+
+
+def _make(provider: TracerProvider) -> Engine:
+    settings = Settings.lenient(os.environ, logger.warning)
+    table = RunTable(settings.max_open_runs)
+    tracer = provider.get_tracer(semconv.SCOPE_NAME, version())
+    engine = Engine(TraceSink(tracer, table.open), table, max_idle_s=settings.max_run_age_s)
+    # Registered after the provider's own exit handler was, so it runs before that one; weakly, to live no longer.
+    atexit.register(_end_at_exit, weakref.ref(engine))
+    return engine
+
+
+def _end_at_exit(reference: weakref.ref[Engine]) -> None:
+    engine = reference()
+    if engine is not None:
+        engine.close_all(EndReason.SHUTDOWN)
+
+
+def end_open_runs(provider: TracerProvider) -> int:
+    """End what is open on *provider*, as its shutdown requires, and return how many runs that were."""
+    with _lock:
+        engine = _engines.get(provider)
+    return engine.close_all(EndReason.SHUTDOWN) if engine is not None else 0
+
+
+def global_provider() -> TracerProvider | None:
+    """Return the application's provider; None as long as nobody has set one."""
+    provider: Any = trace.get_tracer_provider()
+    return None if isinstance(provider, trace.ProxyTracerProvider) else provider

@@ -1,0 +1,266 @@
+"""The SDK's spans, made without the SDK's price: a readable span that is recorded into slots.
+
+Most of what a span of the SDK costs is locks, cleaning of attributes that we know to be clean, and a copy at the end. This
+one is handed to the provider's own processors, and keeps the provider's sampler, id generator, resource, limits and scope.
+
+Rules for this file: the only one that touches what the SDK does not document; `pipeline` checks that all of it is there, and
+a provider that is not exactly the SDK's gets ordinary API calls instead (`traces.py`).
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import Event, ReadableSpan, Tracer
+from opentelemetry.sdk.trace.sampling import SamplingResult
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+)
+from opentelemetry.util import types
+
+from otel_callbacks import semconv
+
+_UNSET = Status(StatusCode.UNSET)
+_INTERNALS = ("sampler", "resource", "span_processor", "id_generator", "_span_limits", "instrumentation_info")
+_BUILT_IN_SAMPLERS = "opentelemetry.sdk.trace.sampling"
+
+
+class RecordedSpan(Span, ReadableSpan):
+    """A span that is recorded without locks: its run writes it from one callback at a time."""
+
+    _attributes: dict[str, Any]
+    _context: SpanContext
+    _start_time: int
+    _links: Sequence[Link]
+
+    def __init__(
+        self,
+        name: str,
+        context: SpanContext,
+        parent: SpanContext | None,
+        kind: SpanKind,
+        attributes: dict[str, Any],
+        links: Sequence[Link],
+        start_time: int,
+        tracer: Tracer,
+        on_ended: Callable[[], None] | None,
+    ) -> None:
+        # ReadableSpan's own fields, without its constructor: it would ask for a default resource.
+        self._name = self._given_name = name
+        self._context = context
+        self._parent = parent
+        self._kind = kind
+        self._attributes = attributes
+        self._events: list[Event] = []
+        self._links = links
+        self._start_time = start_time
+        self._end_time = None
+        self._status = _UNSET
+        self._resource = tracer.resource
+        self._instrumentation_info = tracer.instrumentation_info
+        self._instrumentation_scope = getattr(tracer, "_instrumentation_scope", None)
+        self._limits = tracer._span_limits  # noqa: SLF001 - checked by `pipeline`
+        self._processor = tracer.span_processor
+        self._on_ended = on_ended
+        self._dropped_attributes = 0
+        self._dropped_events = 0
+
+    # -- for the run ---------------------------------------------------------------------------------------------------
+
+    def finish(self, name: str, status: Status | None, end_time: int) -> None:
+        """End the span with the attributes that its dict has now, and hand it to the processors."""
+        if self._end_time is not None:
+            return
+        if self._name is self._given_name:  # not renamed by the application
+            self._name = name
+        # What the application set by hand stands: it knows better than "no error event came".
+        if status is not None and self._status.status_code is not StatusCode.OK:
+            self._status = status
+        limits = self._limits
+        attributes = self._attributes
+        if limits.max_span_attribute_length is not None:
+            _shorten(attributes, limits.max_span_attribute_length)
+        if limits.max_span_attributes is not None and len(attributes) > limits.max_span_attributes:
+            self._dropped_attributes += len(attributes) - limits.max_span_attributes
+            self._attributes = dict(list(attributes.items())[: limits.max_span_attributes])
+        self._end_time = max(end_time, self._start_time)
+        if self._on_ended is not None:
+            self._on_ended()
+        on_ending = getattr(self._processor, "_on_ending", None)
+        if on_ending is not None:
+            on_ending(self)
+        self._processor.on_end(self)
+
+    def record(self, name: str, attributes: dict[str, Any], timestamp: int) -> None:
+        """Add an event whose attributes are known to be clean."""
+        if self._end_time is None:
+            limit = self._limits.max_events
+            if limit is not None and len(self._events) >= limit:
+                self._dropped_events += 1  # the first ones stay: they are what began it
+            else:
+                self._events.append(Event(name, attributes, timestamp))
+
+    # -- trace.Span: for the application, and for processors -------------------------------------------------------------
+
+    def get_span_context(self) -> SpanContext:
+        """Return the span's ids and flags."""
+        return self._context
+
+    def is_recording(self) -> bool:
+        """Return whether the span has not ended."""
+        return self._end_time is None
+
+    def set_attributes(self, attributes: Mapping[str, types.AttributeValue]) -> None:
+        """Add attributes, cleaned as the SDK cleans them."""
+        if self._end_time is None:
+            limits = self._limits
+            cleaned = BoundedAttributes(
+                limits.max_span_attributes,
+                attributes,
+                immutable=False,
+                max_value_len=limits.max_span_attribute_length,
+            )
+            self._attributes.update(cleaned)
+
+    def set_attribute(self, key: str, value: types.AttributeValue) -> None:
+        """Add one attribute, cleaned as the SDK cleans it."""
+        self.set_attributes({key: value})
+
+    def add_event(self, name: str, attributes: types.Attributes = None, timestamp: int | None = None) -> None:
+        """Add an event, cleaned as the SDK cleans it."""
+        limits = self._limits
+        cleaned = BoundedAttributes(
+            limits.max_event_attributes, attributes, immutable=True, max_value_len=limits.max_attribute_length
+        )
+        if self._end_time is None:
+            limit = limits.max_events
+            if limit is not None and len(self._events) >= limit:
+                self._dropped_events += 1
+            else:
+                self._events.append(Event(name, cleaned, timestamp))
+
+    def add_link(self, context: SpanContext, attributes: types.Attributes = None) -> None:
+        """Add a link, cleaned as the SDK cleans it."""
+        limits = self._limits
+        if self._end_time is None and (limits.max_links is None or len(self._links) < limits.max_links):
+            cleaned = BoundedAttributes(
+                limits.max_link_attributes,
+                attributes,
+                immutable=True,
+                max_value_len=limits.max_attribute_length,
+            )
+            self._links = (*self._links, Link(context, cleaned))
+
+    def update_name(self, name: str) -> None:
+        """Rename the span until the run ends."""
+        if self._end_time is None:
+            self._name = name
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        """Set the status; OK is final and UNSET is ignored, as the specification has it."""
+        if not isinstance(status, Status):
+            status = Status(status, description)
+        if self._end_time is None and StatusCode.OK is not self._status.status_code:
+            self._status = status if status.status_code is not StatusCode.UNSET else self._status
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: types.Attributes = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        """Add an exception event as the SDK does, stack with source lines and all: the application asked for it."""
+        cls = type(exception)
+        recorded: dict[str, Any] = {
+            semconv.EXCEPTION_TYPE: f"{cls.__module__}.{cls.__qualname__}".removeprefix("builtins."),
+            semconv.EXCEPTION_MESSAGE: str(exception),
+            semconv.EXCEPTION_STACKTRACE: "".join(traceback.format_exception(exception)),
+            "exception.escaped": str(escaped),
+        }
+        self.add_event(semconv.EXCEPTION_EVENT, {**recorded, **(attributes or {})}, timestamp)
+
+    def end(self, end_time: int | None = None) -> None:
+        """Do nothing: the run's own end ends the span."""
+
+    @property
+    def dropped_attributes(self) -> int:
+        """How many attributes went over the provider's limit."""
+        return self._dropped_attributes
+
+    @property
+    def dropped_events(self) -> int:
+        """How many events went over the provider's limit."""
+        return self._dropped_events
+
+
+def _shorten(attributes: dict[str, Any], limit: int) -> None:
+    for key, value in attributes.items():
+        if type(value) is str and len(value) > limit:
+            attributes[key] = value[:limit]
+        elif type(value) is tuple and value and type(value[0]) is str:
+            attributes[key] = tuple([item[:limit] for item in value])
+
+
+def pipeline(tracer: object) -> Tracer | None:
+    """Return *tracer* if it is exactly the SDK's, with everything in place that is used here; else None."""
+    if type(tracer) is Tracer and all(hasattr(tracer, name) for name in _INTERNALS):
+        return tracer
+    return None
+
+
+def start(
+    tracer: Tracer,
+    name: str,
+    parent_context: Context,
+    parent: SpanContext | None,
+    kind: SpanKind,
+    attributes: dict[str, Any],
+    links: Sequence[Link],
+    start_time: int,
+) -> Span:
+    """Start a span as `Tracer.start_span` does; an unsampled one is a `NonRecordingSpan` with valid ids.
+
+    *attributes* becomes the span's own dict: what is written to it until the end is recorded.
+    """
+    enabled = getattr(tracer, "_is_enabled", None)
+    if enabled is not None and not enabled():
+        return NonRecordingSpan(parent or SpanContext(0, 0, is_remote=False))
+    ids = tracer.id_generator
+    trace_id = parent.trace_id if parent is not None else ids.generate_trace_id()
+    sampler = tracer.sampler
+    result = sampler.should_sample(parent_context, trace_id, name, kind, attributes, links)
+    flags = _flags(result, parent, ids)
+    context = SpanContext(
+        trace_id, ids.generate_span_id(), is_remote=False, trace_flags=flags, trace_state=result.trace_state
+    )
+    metrics = getattr(tracer, "_tracer_metrics", None)
+    on_ended = metrics.start_span(parent, result.decision) if metrics is not None else None
+    if not result.decision.is_recording():  # type: ignore[no-untyped-call] # the SDK's enum is untyped
+        return NonRecordingSpan(context)
+    if type(sampler).__module__ != _BUILT_IN_SAMPLERS and result.attributes is not None:
+        attributes.update(result.attributes)
+    span = RecordedSpan(name, context, parent, kind, attributes, links, start_time, tracer, on_ended)
+    tracer.span_processor.on_start(span, parent_context=parent_context)  # type: ignore[arg-type] # a Span but for the class
+    return span
+
+
+def _flags(result: SamplingResult, parent: SpanContext | None, ids: Any) -> TraceFlags:
+    flags = TraceFlags.SAMPLED if result.decision.is_sampled() else TraceFlags.DEFAULT  # type: ignore[no-untyped-call] # as above
+    random = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)  # since SDK 1.43: W3C trace context level 2
+    if random:
+        is_random = getattr(ids, "is_trace_id_random", None)
+        if parent.trace_flags & random if parent is not None else is_random is not None and is_random():
+            flags |= random
+    return TraceFlags(flags)

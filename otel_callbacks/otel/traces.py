@@ -1,0 +1,177 @@
+"""The trace sink: a run is a span, in the context while it is open.
+
+Rules for this file: the parent is explicit, the run's parent's span first; a span is started and ended at its event's time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from opentelemetry import context as context_api
+from opentelemetry import trace
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
+from opentelemetry.trace import (
+    INVALID_SPAN_CONTEXT,
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    Tracer,
+)
+
+from otel_callbacks import semconv
+from otel_callbacks.core.events import RunEnded, RunKind, RunNoted
+from otel_callbacks.core.mapping import Description
+from otel_callbacks.core.runs import Run
+from otel_callbacks.otel import recorded
+from otel_callbacks.otel.current import Body, RunSpan, ambient, healed, parented
+from otel_callbacks.otel.recorded import RecordedSpan
+
+_KINDS: Final = {semconv.SpanKind.CLIENT: SpanKind.CLIENT, semconv.SpanKind.INTERNAL: SpanKind.INTERNAL}
+_MARKED_KINDS: Final = frozenset(
+    {RunKind.CHAIN, RunKind.TOOL}
+)  # LangChain sets its variable around these bodies only
+
+
+class TraceSink:
+    """Opens, annotates and closes spans of one tracer."""
+
+    def __init__(self, tracer: Tracer, open_runs: dict[int, Run]) -> None:
+        self._tracer = tracer
+        self._pipeline = recorded.pipeline(tracer)
+        self._open_runs = open_runs
+        self._silence_is_inherited = self._pipeline is not None and _inherits_silence(self._pipeline.sampler)
+
+    def open(
+        self, run: Run, description: Description, parent: Any, previous: Any, *, framework: bool
+    ) -> None:
+        """Start the run's span under *parent* and make it the current one.
+
+        Args:
+            run: Gets the `RunSpan` as its ``span``.
+            description: Name, kind and attributes; the dict of attributes becomes the span's.
+            parent: The parent run's `RunSpan`, the `SpanContext` of an ended one, or None.
+            previous: The `SpanContext` of an earlier run of the same id: it is linked.
+            framework: The start came from a framework that marks bodies.
+        """
+        outer = healed(context_api.get_current())
+        above = _parent_span(parent) or ambient(outer, framework=framework)
+        parent_context = parented(outer, above)
+        links = (
+            (Link(previous, {semconv.LINK_SAME_RUN_ID: True}),) if isinstance(previous, SpanContext) else ()
+        )
+        start_time = run.start_ns + run.offset_ns
+        kind = _KINDS[description.kind]
+        if self._pipeline is not None:
+            above_context = above.get_span_context() if above is not None else None
+            if above_context is not None and not above_context.is_valid:
+                above_context = None
+            span = recorded.start(
+                self._pipeline,
+                description.name,
+                parent_context,
+                above_context,
+                kind,
+                run.attributes,
+                links,
+                start_time,
+            )
+        else:
+            span = self._tracer.start_span(
+                description.name, parent_context, kind, run.attributes, links, start_time=start_time
+            )
+        run.muted = self._silence_is_inherited and not span.is_recording()
+        body = Body.OPEN
+        if framework:
+            body = Body.MARKED if run.kind in _MARKED_KINDS else Body.SILENT
+        run.span = run_span = RunSpan(span, run, self._open_runs, body, outer)
+        context_api.attach(run_span.context)
+
+    def note(self, run: Run, note: RunNoted) -> None:
+        """Add a span event."""
+        span = run.span.inner if run.span is not None else None
+        if type(span) is RecordedSpan:
+            span.record(note.name, note.attributes, note.time_ns)
+        elif span is not None:
+            span.add_event(note.name, note.attributes, note.time_ns)
+
+    def close(self, run: Run, ended: RunEnded) -> SpanContext:
+        """End the span, set back what was current before, and return the ids for those who come later."""
+        run_span: RunSpan | None = run.span
+        if run_span is None or run_span.inner is None:
+            return INVALID_SPAN_CONTEXT
+        if run.parent is not None and run.parent.span is run_span:  # muted: it shares its parent's
+            return run_span.inner.get_span_context()
+        span = run_span.inner
+        run_span.over()
+        if span.is_recording():
+            status = _status(ended)
+            failure = ended.failure
+            if failure is not None and not failure.inherited:
+                attributes: dict[str, Any] = {semconv.EXCEPTION_TYPE: failure.type}
+                if failure.message is not None:
+                    attributes[semconv.EXCEPTION_MESSAGE] = failure.message
+                if failure.stacktrace is not None:
+                    attributes[semconv.EXCEPTION_STACKTRACE] = failure.stacktrace
+                _add_event(span, semconv.EXCEPTION_EVENT, attributes, ended.time_ns)
+            if type(span) is RecordedSpan:
+                span.finish(run.span_name, status, ended.time_ns)
+            else:
+                _finish(span, run, status, ended.time_ns)
+        return span.get_span_context()
+
+
+def _parent_span(parent: Any) -> Span | None:
+    """Return the span that stands for a known parent: the open run's own, or a marker of the ended one's ids."""
+    if type(parent) is RunSpan:
+        return parent.inner
+    if isinstance(parent, SpanContext):
+        return NonRecordingSpan(parent)
+    return None
+
+
+def _status(ended: RunEnded) -> Status | None:
+    if ended.failure is not None:
+        return Status(StatusCode.ERROR, ended.failure.message or ended.failure.type)
+    if ended.error_type is not None and ended.outcome is None:
+        return Status(StatusCode.ERROR)
+    return None
+
+
+def _add_event(span: Span, name: str, attributes: dict[str, Any], time_ns: int) -> None:
+    if type(span) is RecordedSpan:
+        span.record(name, attributes, time_ns)
+    else:
+        span.add_event(name, attributes, time_ns)
+
+
+def _finish(span: Span, run: Run, status: Status | None, end_time: int) -> None:
+    """End a span of a provider that is not the SDK's."""
+    span.update_name(run.span_name)
+    span.set_attributes(run.attributes)
+    if status is not None:
+        span.set_status(status)
+    span.end(end_time)
+
+
+def _inherits_silence(sampler: object) -> bool:
+    """Tell whether nothing below an unsampled span can be sampled, so that its runs need no description."""
+    if sampler is ALWAYS_OFF:
+        return True
+    return type(sampler) is ParentBased and getattr(sampler, "_local_parent_not_sampled", None) is ALWAYS_OFF
+
+
+def span_context(span: Any) -> SpanContext | None:
+    """Return the ids of what the engine remembers of a run, if they are valid."""
+    if type(span) is RunSpan:
+        span = span.inner.get_span_context() if span.inner is not None else None
+    return span if isinstance(span, SpanContext) and span.is_valid else None
+
+
+def hex_trace_id(span: Any) -> str | None:
+    """Return the trace id as 32 hex digits of what the engine remembers of a run."""
+    context = span_context(span)
+    return trace.format_trace_id(context.trace_id) if context is not None else None

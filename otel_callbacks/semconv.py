@@ -1,0 +1,183 @@
+"""Every name that a span says: attributes, operations, enum values and the rule for span names, each with its source.
+
+Rules for this file: data only; a name is written here once and nowhere else. ``gen_ai.*``, ``server.*``, ``error.*`` and
+``exception.*`` are OpenTelemetry's (GenAI conventions, schema ``gen-ai-dev/1.42.0-dev``, read 2026-11-21; a contract test
+holds them against the conventions' data). ``langchain.*`` and ``langgraph.*`` are ours: what the conventions have no name for.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+SCOPE_NAME: Final = "otel_callbacks"
+
+
+class Operation(StrEnum):
+    """Values of ``gen_ai.operation.name`` that callbacks can show."""
+
+    CHAT = "chat"
+    TEXT_COMPLETION = "text_completion"
+    RETRIEVAL = "retrieval"
+    EXECUTE_TOOL = "execute_tool"
+    INVOKE_AGENT = "invoke_agent"
+    INVOKE_WORKFLOW = "invoke_workflow"
+
+
+class SpanKind(StrEnum):
+    """The two span kinds in use: a call that leaves the process, and everything else."""
+
+    CLIENT = "client"
+    INTERNAL = "internal"
+
+
+CLIENT_OPERATIONS: Final = frozenset({Operation.CHAT, Operation.TEXT_COMPLETION, Operation.RETRIEVAL})
+
+OPERATION_NAME: Final = "gen_ai.operation.name"
+PROVIDER_NAME: Final = "gen_ai.provider.name"
+CONVERSATION_ID: Final = "gen_ai.conversation.id"
+OUTPUT_TYPE: Final = "gen_ai.output.type"
+AGENT_NAME: Final = "gen_ai.agent.name"
+WORKFLOW_NAME: Final = "gen_ai.workflow.name"
+
+REQUEST_MODEL: Final = "gen_ai.request.model"
+REQUEST_TEMPERATURE: Final = "gen_ai.request.temperature"
+REQUEST_TOP_P: Final = "gen_ai.request.top_p"
+REQUEST_TOP_K: Final = "gen_ai.request.top_k"
+REQUEST_MAX_TOKENS: Final = "gen_ai.request.max_tokens"
+REQUEST_STOP_SEQUENCES: Final = "gen_ai.request.stop_sequences"
+REQUEST_FREQUENCY_PENALTY: Final = "gen_ai.request.frequency_penalty"
+REQUEST_PRESENCE_PENALTY: Final = "gen_ai.request.presence_penalty"
+REQUEST_SEED: Final = "gen_ai.request.seed"
+REQUEST_CHOICE_COUNT: Final = "gen_ai.request.choice.count"
+REQUEST_STREAM: Final = "gen_ai.request.stream"
+
+RESPONSE_ID: Final = "gen_ai.response.id"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+RESPONSE_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+RESPONSE_TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"  # seconds
+
+USAGE_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+USAGE_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+USAGE_CACHE_READ: Final = "gen_ai.usage.cache_read.input_tokens"
+USAGE_CACHE_WRITE: Final = "gen_ai.usage.cache_write.input_tokens"
+USAGE_REASONING: Final = "gen_ai.usage.reasoning.output_tokens"
+
+TOOL_NAME: Final = "gen_ai.tool.name"
+TOOL_TYPE: Final = "gen_ai.tool.type"
+TOOL_DESCRIPTION: Final = "gen_ai.tool.description"
+TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
+TOOL_TYPE_FUNCTION: Final = "function"
+RETRIEVAL_TOP_K: Final = "gen_ai.retrieval.top_k"
+
+SERVER_ADDRESS: Final = "server.address"
+SERVER_PORT: Final = "server.port"
+
+ERROR_TYPE: Final = "error.type"
+ERROR_TYPE_OTHER: Final = "_OTHER"
+# ToolNode and handled tool errors report failure as a message with status="error"; no exception reaches a callback.
+ERROR_TYPE_TOOL: Final = "tool_error"
+EXCEPTION_EVENT: Final = "exception"
+EXCEPTION_TYPE: Final = "exception.type"
+EXCEPTION_MESSAGE: Final = "exception.message"
+EXCEPTION_STACKTRACE: Final = "exception.stacktrace"
+
+RUN_ID: Final = "langchain.run.id"
+RUN_PARENT_ID: Final = "langchain.run.parent_id"
+RUN_KIND: Final = "langchain.run.kind"
+RUN_NAME: Final = "langchain.run.name"
+RUN_OUTCOME: Final = "langchain.run.outcome"
+RUN_END_REASON: Final = "langchain.run.end_reason"
+RUN_RETRIES: Final = "langchain.run.retries"
+RUN_CHUNKS: Final = "langchain.run.chunks"
+TAGS: Final = "langchain.tags"
+METADATA_PREFIX: Final = "langchain.metadata."
+RETRIEVER_DOCUMENTS: Final = "langchain.retriever.document_count"
+
+EVENT_TEXT: Final = "langchain.text"
+EVENT_RETRY: Final = "langchain.retry"
+EVENT_RETRY_ATTEMPT: Final = "langchain.retry.attempt"
+EVENT_AGENT_ACTION: Final = "langchain.agent.action"
+EVENT_AGENT_FINISH: Final = "langchain.agent.finish"
+EVENT_CUSTOM_PREFIX: Final = "langchain.custom."
+EVENT_CUSTOM_NAME: Final = "langchain.custom.name"
+EVENT_CHARACTERS: Final = "langchain.text.length"  # characters; the text itself is content
+EVENT_INTERRUPT: Final = "langgraph.interrupt"
+EVENT_RESUME: Final = "langgraph.resume"
+GRAPH_STATUS: Final = "langgraph.status"
+GRAPH_CHECKPOINT_ID: Final = "langgraph.checkpoint_id"
+GRAPH_CHECKPOINT_NS: Final = "langgraph.checkpoint_ns"
+GRAPH_INTERRUPTS: Final = "langgraph.interrupt_count"
+
+LINK_SAME_RUN_ID: Final = "langchain.run.previous"
+
+# Metadata that LangGraph adds to every run below a node; its own names, under one prefix.
+LANGGRAPH_METADATA: Final = {
+    "langgraph_node": "langgraph.node",
+    "langgraph_step": "langgraph.step",
+    "langgraph_triggers": "langgraph.triggers",
+    "langgraph_path": "langgraph.path",
+    "langgraph_checkpoint_ns": GRAPH_CHECKPOINT_NS,
+}
+# Frameworks' plumbing: said by gen_ai.* and langgraph.* attributes, or by nothing that a reader of a trace asks for.
+PLUMBING_METADATA_PREFIXES: Final = ("ls_", "lc_")
+PLUMBING_METADATA: Final = frozenset({"checkpoint_ns"})
+# The first that is present is the conversation: LangGraph's thread, then what LangSmith's documentation names.
+CONVERSATION_METADATA: Final = ("thread_id", "session_id", "conversation_id")
+
+# ``ls_provider``, the first segments of ``_type`` and class paths, as integrations of 2026 give them -> gen_ai.provider.name.
+PROVIDERS: Final = {
+    "openai": "openai",
+    "openai-codex": "openai",
+    "azure": "azure.ai.openai",
+    "azure_openai": "azure.ai.openai",
+    "azure-openai": "azure.ai.openai",
+    "azure_ai": "azure.ai.inference",
+    "anthropic": "anthropic",
+    "google_genai": "gcp.gemini",
+    "google_vertexai": "gcp.vertex_ai",
+    "vertexai": "gcp.vertex_ai",
+    "google_anthropic_vertex": "gcp.vertex_ai",
+    "amazon_bedrock": "aws.bedrock",
+    "bedrock": "aws.bedrock",
+    "bedrock_converse": "aws.bedrock",
+    "anthropic-bedrock": "aws.bedrock",
+    "anthropic-mantle": "aws.bedrock",
+    "openai-mantle": "aws.bedrock",
+    "mistral": "mistral_ai",
+    "mistralai": "mistral_ai",
+    "xai": "x_ai",
+    "ibm": "ibm.watsonx.ai",
+    "watsonx": "ibm.watsonx.ai",
+    "moonshot": "moonshot_ai",
+}
+PROVIDER_UNKNOWN: Final = "unknown"
+
+
+class Outcome(StrEnum):
+    """How a run ended when it neither succeeded nor failed: value of ``langchain.run.outcome``."""
+
+    CANCELLED = "cancelled"
+    ABANDONED = "abandoned"
+    INTERRUPTED = "interrupted"
+    HANDED_OFF = "handed_off"
+    DRAINED = "drained"
+
+
+class EndReason(StrEnum):
+    """Why a run was ended without an end event of its own: value of ``langchain.run.end_reason``."""
+
+    PARENT_ENDED = "parent_ended"
+    TASK_CANCELLED = "task_cancelled"
+    TASK_FAILED = "task_failed"
+    TASK_COLLECTED = "task_collected"
+    DUPLICATE_START = "duplicate_start"
+    START_MISSING = "start_missing"
+    EVICTED = "evicted"
+    EXPIRED = "expired"
+    SHUTDOWN = "shutdown"
+
+
+def span_name(operation: Operation, target: str | None) -> str:
+    """Return ``{operation} {target}``, or the operation alone where no target is known (conventions, span names)."""
+    return f"{operation.value} {target}" if target else operation.value
