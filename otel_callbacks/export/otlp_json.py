@@ -26,11 +26,10 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-MAX_DEPTH: Final = (
-    32  # of nested values; protobuf's own parsers give up at 100 messages, which is 33 levels of AnyValue
-)
-_INT64: Final = range(-(2**63), 2**63)
-_UINT64: Final = range(2**64)
+# Of nested values: protobuf's parsers give up at 100 messages, and a level of a map is three.
+MAX_DEPTH: Final = 16
+_INT64: Final = 2**63  # one beyond the largest
+_UINT64: Final = 2**64
 
 # trace.proto, Span.SpanKind: 0 is "unspecified", so the numbers are not the API's.
 _KINDS: Final = {
