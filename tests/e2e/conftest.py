@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.e2e.backends import BACKENDS, Running
+from tests.e2e.demo import PORTS, DemoRun, run_demo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,3 +62,11 @@ def backends(binaries: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
         yield running
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="session", params=PORTS)
+def demo(
+    request: pytest.FixtureRequest, backends: Running, tmp_path_factory: pytest.TempPathFactory
+) -> DemoRun:
+    """What the demo sent, once over each protocol."""
+    return run_demo(request.param, backends, tmp_path_factory.mktemp("demo"))

@@ -72,9 +72,17 @@ def parse(text: str | bytes) -> Any:
 
 
 def read_file(path: Path) -> list[SpanRecord]:
-    """Spans of an OTLP JSON lines file: one ExportTraceServiceRequest (or TracesData) per line."""
+    """Spans of an OTLP JSON lines file: one ExportTraceServiceRequest (or TracesData) per line.
+
+    A last line without its end is not read: somebody is writing it.
+    """
     with path.open(encoding="utf-8") as lines:
-        return [record for line in lines for record in _walk(parse(line)["resourceSpans"], OTLP_JSON)]
+        return [
+            record
+            for line in lines
+            if line.endswith("\n")
+            for record in _walk(parse(line)["resourceSpans"], OTLP_JSON)
+        ]
 
 
 def read_jaeger(answer: Json) -> list[SpanRecord]:
@@ -83,8 +91,8 @@ def read_jaeger(answer: Json) -> list[SpanRecord]:
 
 
 def read_tempo(answer: Json) -> list[SpanRecord]:
-    """Spans of Tempo's `/api/v2/traces/{id}`."""
-    return list(_walk(answer["trace"]["resourceSpans"], PROTO_JSON))
+    """Spans of Tempo's `/api/v2/traces/{id}`, which answers for an unknown id with a trace of nothing."""
+    return list(_walk(answer["trace"].get("resourceSpans", ()), PROTO_JSON))
 
 
 def read_sdk(spans: Iterable[ReadableSpan]) -> list[SpanRecord]:
