@@ -14,19 +14,14 @@ from typing import TYPE_CHECKING, Any
 from otel_callbacks.demo.loose import JsonObject, as_list, as_object, as_text, fingerprint, message_text
 from otel_callbacks.demo.record import ToolCall, Usage
 from otel_callbacks.demo.schema import Filler
+from otel_callbacks.demo.words import content_words, count_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 LABEL = "[simulated]"
 
-_WORD = re.compile(r"\w+|[^\w\s]")
 _PIECE = re.compile(r"\S+\s*")
-_STOP = frozenset(
-    _WORD.findall(
-        "a an and are as at be by do for from get give how i in is it me of on or the to use what which with"
-    )
-)
 
 _SENTENCES = (
     "The short answer is that it depends on the load.",
@@ -76,11 +71,6 @@ def answer(request: JsonObject, response_id: str, draft: Draft | None = None) ->
     )
     text = "".join(pieces)
     return Answer(text, calls, finish, _usage(request, text, calls, seed), pieces)
-
-
-def count_tokens(text: str) -> int:
-    """Count words and punctuation marks: near enough to a tokenizer, and anyone can check it by hand."""
-    return len(_WORD.findall(text))
 
 
 def _usage(request: JsonObject, text: str, calls: Sequence[ToolCall], seed: int) -> Usage:
@@ -148,11 +138,7 @@ def _arguments(function: JsonObject, question: str) -> JsonObject:
 
 def _shared_words(function: JsonObject, question: str) -> frozenset[str]:
     described = f"{as_text(function.get('name'))} {as_text(function.get('description'))}".replace("_", " ")
-    return _content_words(described) & _content_words(question)
-
-
-def _content_words(text: str) -> frozenset[str]:
-    return frozenset(_WORD.findall(text.lower())) - _STOP
+    return frozenset(content_words(described)) & frozenset(content_words(question))
 
 
 def _report(results: Sequence[JsonObject]) -> str:

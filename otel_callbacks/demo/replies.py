@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from otel_callbacks.demo import brain, wire
 from otel_callbacks.demo.loose import JsonObject, as_list, as_object, as_text, fingerprint
 from otel_callbacks.demo.record import Exchange, Usage
+from otel_callbacks.demo.words import count_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -125,7 +126,7 @@ def _embeddings(request: Request, _draft: Draft | None) -> Reply:
     dimensions = body.get("dimensions")
     if dimensions is not None and not (isinstance(dimensions, int) and dimensions > 0):
         return _refusal(request, 400, "dimensions must be a positive number")
-    usage = Usage(sum(brain.count_tokens(text) for text in texts))
+    usage = Usage(sum(count_tokens(text) for text in texts))
     model = wire.response_model(as_text(body["model"]))
     exchange = replace(_exchange(request), response_model=model, usage=usage, embeddings=len(texts))
     base64 = body.get("encoding_format") == "base64"

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import base64
 import math
-import re
 import struct
 
 from otel_callbacks.demo.loose import fingerprint
+from otel_callbacks.demo.words import content_words
 
 DIMENSIONS = 64
 
-_WORD = re.compile(r"\w+")
-
 
 def embed(text: str, dimensions: int = DIMENSIONS) -> list[float]:
-    """Return a unit vector of *dimensions* numbers: each word of *text* adds to one of them."""
+    """Return a unit vector of *dimensions* numbers: each word that matters in *text* adds to one of them."""
     vector = [0.0] * dimensions
-    for word in _WORD.findall(text.lower()) or [""]:
+    for word in content_words(text) or [""]:
         vector[fingerprint(word) % dimensions] += 1.0
     length = math.hypot(*vector)
     return [number / length for number in vector]
