@@ -1,0 +1,226 @@
+"""``configure()``: from settings to running exporters.
+
+Rules for this file: everything is checked and built before anything is changed, so that a wrong setting leaves what runs as it
+is. A provider that the application has set is never replaced. No secret is logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Final, Literal, cast
+
+from opentelemetry import trace
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.trace import ProxyTracerProvider
+
+from otel_callbacks.errors import ConfigurationError
+from otel_callbacks.export.console import TreePrinter
+from otel_callbacks.export.fanout import fanout_of
+from otel_callbacks.export.file import JsonLinesExporter
+from otel_callbacks.export.guard import GuardedExporter
+from otel_callbacks.export.masking import SecretsFilter, secrets_in, without_secrets
+from otel_callbacks.export.otlp import endpoint_of, otlp_exporter
+from otel_callbacks.export.telemetry import Telemetry
+from otel_callbacks.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.util.types import AttributeValue
+
+DISTRIBUTION: Final = "otel-callbacks"
+
+_logger = logging.getLogger(__name__)
+_lock: Final = threading.Lock()
+_running: list[Telemetry] = []
+"""The one that runs, or none."""
+_made: list[TracerProvider] = []
+"""The provider that we set globally, or none: the API lets one be set once in a process."""
+
+
+def configure(
+    *,
+    service_name: str | None = None,
+    resource_attributes: Mapping[str, AttributeValue] | None = None,
+    otlp: bool | None = None,
+    console: bool | None = None,
+    file: str | os.PathLike[str] | None = None,
+    endpoint: str | None = None,
+    protocol: Literal["http/protobuf", "grpc"] | None = None,
+    headers: Mapping[str, str] | None = None,
+    span_processors: Sequence[SpanProcessor] = (),
+    env: Mapping[str, str] | None = None,
+) -> Telemetry:
+    """Start to export traces, as the environment says and the arguments override.
+
+    If the application has set a tracer provider, our processors are added to it; else one is made and set. A second call
+    replaces what the first one started, which is flushed and shut down (its ``on_shutdown`` goes over), so that a notebook's cell can be run again and
+    no span is exported twice. Proxies and ``.netrc`` are not consulted.
+
+    Args:
+        service_name: Name of the service (``OTEL_SERVICE_NAME``).
+        resource_attributes: Further attributes of the service, added to those of ``OTEL_RESOURCE_ATTRIBUTES``.
+        otlp: Whether to send to a collector; by default if ``OTEL_TRACES_EXPORTER`` has ``otlp``, which it has if unset.
+        console: Whether to print the tree of each trace to standard error.
+        file: Where to append spans as OTLP JSON lines.
+        endpoint: The collector's address, as ``OTEL_EXPORTER_OTLP_ENDPOINT`` has it; /v1/traces is added for http/protobuf.
+        protocol: ``http/protobuf`` or ``grpc``.
+        headers: Headers of every export; they replace those of the environment.
+        span_processors: Processors of the application's own. They belong to the result: its shutdown ends them.
+        env: The environment to read, instead of the process's.
+
+    Raises: ConfigurationError: a setting is wrong, or the provider that the application has set is not the SDK's.
+    """
+    settings = Settings.from_env(
+        os.environ if env is None else env,
+        _logger.warning,
+        service_name=service_name,
+        console=console,
+        file=None if file is None else os.fspath(file),
+        endpoint=endpoint,
+        protocol=protocol,
+        headers=headers,
+    )
+    if endpoint is not None:
+        settings = replace(settings, traces_endpoint=None)  # an argument is stronger than any variable
+    if settings.sdk_disabled:
+        return Telemetry(trace.get_tracer_provider(), description="disabled by OTEL_SDK_DISABLED")
+    if otlp is None:
+        otlp = endpoint is not None or "otlp" in settings.traces_exporters
+    with _lock:
+        telemetry = _telemetry(
+            settings, _attributes(service_name, resource_attributes), span_processors, otlp=otlp
+        )
+        for former in tuple(_running):
+            _logger.info(
+                "configure() was called again: what the former call started is shut down and replaced."
+            )
+            # Not called now: what is open goes on, and will be exported by the new ones.
+            telemetry.on_shutdown, former.on_shutdown = former.on_shutdown, []
+            former.shutdown()
+        telemetry.start()
+        _running.append(telemetry)
+    return telemetry
+
+
+def _attributes(
+    service_name: str | None, given: Mapping[str, AttributeValue] | None
+) -> dict[str, AttributeValue]:
+    """Return what the arguments say of the service."""
+    return {**(given or {}), **({SERVICE_NAME: service_name} if service_name else {})}
+
+
+def _telemetry(
+    settings: Settings, attributes: dict[str, AttributeValue], own: Sequence[SpanProcessor], *, otlp: bool
+) -> Telemetry:
+    """Build everything; nothing receives a span yet. What can be wrong comes first, what starts threads last."""
+    provider = _provider_of_application()
+    console = settings.console if settings.console is not None else "console" in settings.traces_exporters
+    exporters: list[GuardedExporter] = []
+    said = ["console"] if console else []
+    if settings.file:
+        exporters.append(_file_exporter(settings.file))
+        said.append(f"file {settings.file!r}")
+    secrets = SecretsFilter(())
+    if otlp:
+        exporters.append(otlp_exporter(settings))
+        endpoint = endpoint_of(settings)
+        secrets = SecretsFilter(secrets_in(endpoint, settings.headers or {}))
+        said.append(f"otlp {settings.protocol} {without_secrets(endpoint)}")
+    said += [type(processor).__name__ for processor in own]
+    processors = [*([TreePrinter()] if console else []), *own, *map(_batched, exporters)]
+    if provider is None:
+        provider = _make_provider(settings, attributes)
+    else:
+        _tell_of_provider(provider, attributes)
+    secrets.attach()
+
+    def release() -> None:
+        secrets.detach()
+        _running[:] = [other for other in _running if other is not telemetry]
+
+    telemetry = Telemetry(
+        provider,
+        fanout_of(provider),
+        processors,
+        exporters,
+        " + ".join(said) or "nothing is exported",
+        release,
+    )
+    return telemetry
+
+
+def _provider_of_application() -> TracerProvider | None:
+    """Return the provider that is set globally, None if none is. Raises: ConfigurationError: it takes no processors."""
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, ProxyTracerProvider):
+        return None
+    if not hasattr(provider, "add_span_processor"):
+        raise ConfigurationError(
+            f"The tracer provider that is set, {type(provider).__module__}.{type(provider).__qualname__}, is not the "
+            "OpenTelemetry SDK's and takes no span processors. Let it export by its own means and give it to the handlers "
+            "(OTelCallbackHandler(tracer_provider=...)), or call configure() before it is set."
+        )
+    return cast("TracerProvider", provider)
+
+
+def _make_provider(settings: Settings, attributes: Mapping[str, AttributeValue]) -> TracerProvider:
+    said: dict[str, AttributeValue] = {
+        "telemetry.distro.name": DISTRIBUTION,
+        "telemetry.distro.version": _version(),
+        **(settings.resource_attributes or {}),
+        **({SERVICE_NAME: settings.service_name} if settings.service_name else {}),
+        **attributes,
+    }
+    provider = TracerProvider(resource=Resource.create(said))
+    trace.set_tracer_provider(provider)
+    _made[:] = [provider]
+    return provider
+
+
+def _tell_of_provider(provider: TracerProvider, attributes: Mapping[str, AttributeValue]) -> None:
+    ours = provider in _made
+    if not ours:
+        _logger.info("A tracer provider is set already: it is kept, and the exporters are added to it.")
+    present = getattr(provider, "resource", Resource.get_empty()).attributes
+    if differ := sorted(name for name, value in attributes.items() if present.get(name) != value):
+        _logger.warning(
+            "%s cannot be changed: %s.",
+            ", ".join(repr(name[:80]) for name in differ),
+            "the first call of configure() in this process has set it"
+            if ours
+            else "the application's own tracer provider says what the service is",
+        )
+
+
+def _file_exporter(path: str) -> GuardedExporter:
+    exporter = JsonLinesExporter(path)
+    try:
+        exporter.open()
+    except OSError as error:
+        raise ConfigurationError(
+            f"The file for traces, {path[:200]!r}, cannot be written: {error.strerror}."
+        ) from None
+    return GuardedExporter(lambda: exporter)
+
+
+def _batched(exporter: SpanExporter) -> SpanProcessor:
+    try:
+        return BatchSpanProcessor(exporter)
+    except ValueError as error:  # the SDK reads OTEL_BSP_* itself
+        raise ConfigurationError(f"One of the OTEL_BSP_* variables is not allowed: {error}") from None
+
+
+def _version() -> str:
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "unknown"
