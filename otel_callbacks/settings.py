@@ -143,14 +143,14 @@ def _headers(text: str) -> Mapping[str, str]:
 
 
 def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Return *headers* with lower-case names.
+    """Return *headers* with lower-case names and without white space round the values, which clients refuse to send.
 
     Raises: ValueError: a name or a value that HTTP does not allow; the message holds neither.
     """
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             raise ValueError
-    return MappingProxyType({name.lower(): value for name, value in headers.items()})
+    return MappingProxyType({name.lower(): value.strip() for name, value in headers.items()})
 
 
 _OTLP: Final = "OTEL_EXPORTER_OTLP_"
@@ -158,7 +158,7 @@ _OTLP: Final = "OTEL_EXPORTER_OTLP_"
 
 def _setting(
     default: Any,
-    names: str | tuple[str, ...],
+    name: str,
     parse: Callable[[str], Any],
     allowed: str,
     doc: str,
@@ -167,9 +167,8 @@ def _setting(
     wrong_is_default: bool = False,
 ) -> Any:
     """Return a dataclass field that is a row of the table; ``OTLP:X`` stands for X of traces, then X of every signal."""
-    if isinstance(names, str):
-        signal = names.removeprefix("OTLP:")
-        names = (names,) if signal == names else (f"{_OTLP}TRACES_{signal}", f"{_OTLP}{signal}")
+    signal = name.removeprefix("OTLP:")
+    names = (name,) if signal == name else (f"{_OTLP}TRACES_{signal}", f"{_OTLP}{signal}")
     row = {
         "names": names, "parse": parse, "default": default, "allowed": allowed, "doc": doc,
         "secret": secret, "wrong_is_default": wrong_is_default,
