@@ -1,0 +1,316 @@
+"""Dispatch: every handler gets every event that it wants, in its own way, and no handler can spoil another's.
+
+Rules for this file:
+
+- ``run_inline`` handlers come first, in order, in the caller's own thread and context; then the others: in a
+  synchronous run in the same thread, in an asynchronous one concurrently, a synchronous one in a thread with a copy of
+  the context. The call returns when all have had the event.
+- A coroutine that a method returns, ``async def`` or not, is awaited in both worlds.
+- A handler that raises is logged, without the exception's message, which may quote a prompt. With ``raise_error`` the
+  exception reaches the caller too, but only after every other handler has had the event; exceptions that are not
+  ``Exception`` always do. A start that raises is taken back: who saw it gets the error event.
+- Cancellation does not keep the last event of a run from anybody.
+- Each handler gets a list of tags and a dict of metadata of its own.
+- Handlers' methods are called in this module and nowhere else. Tasks, threads and shields are made only for what has
+  to wait; asyncio is not even imported before.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Coroutine
+from contextvars import copy_context
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from otel_callbacks.callbacks import blocking
+from otel_callbacks.callbacks.events import EVENTS, Event
+from otel_callbacks.callbacks.roster import Handler, Roster
+from otel_callbacks.callbacks.types import conversation_text
+
+if TYPE_CHECKING:
+    from asyncio import Future
+    from collections.abc import Callable, Iterable, Sequence
+
+    from otel_callbacks.callbacks.roster import Call, Plan
+
+_logger = logging.getLogger("otel_callbacks.callbacks")
+
+
+class Occasion(NamedTuple):
+    """One event in one run: what every handler's method is called with."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+Failures: TypeAlias = "list[BaseException]"
+"""What has to reach the caller."""
+
+Unreached: TypeAlias = "dict[int, tuple[Call, Occasion]]"
+"""The calls that have not begun, each under a number of its own."""
+
+
+def dispatch(roster: Roster, event: Event, occasions: Sequence[Occasion]) -> None:
+    """Send *event*, in as many runs as there are *occasions*, from synchronous code.
+
+    Raises:
+        BaseException: What a handler with ``raise_error`` raised, or anything that is not an ``Exception``.
+    """
+    plan = roster.plan(event)
+    if plan is None:
+        return
+    failures = _deliver(plan, occasions)
+    if failures:
+        for undo, closing in _undoing(event, occasions, _gravest(failures), roster, {}):
+            failures += _beyond_errors(_deliver(undo, (closing,)))
+        raise _gravest(failures)
+
+
+async def adispatch(roster: Roster, event: Event, occasions: Sequence[Occasion]) -> None:
+    """Send *event*, in as many runs as there are *occasions*, from a coroutine.
+
+    Raises:
+        BaseException: As ``dispatch``, and CancelledError when the caller was cancelled meanwhile.
+    """
+    plan = roster.plan(event)
+    if plan is None:
+        return
+    unreached: Unreached = {}
+    failures = await _adeliver(plan, occasions, unreached, shielded=event.closes)
+    if failures:
+        for undo, closing in _undoing(event, occasions, _gravest(failures), roster, unreached):
+            failures += _beyond_errors(await _adeliver(undo, (closing,), {}, shielded=True))
+        raise _gravest(failures)
+
+
+def handle_event(
+    handlers: Iterable[Handler], event_name: str, ignore_condition_name: str | None, *args: Any, **kwargs: Any
+) -> None:
+    """Send an event of any name to *handlers* that do not switch it off, from synchronous code."""
+    dispatch(Roster(handlers), _named(event_name, ignore_condition_name), (Occasion(args, kwargs),))
+
+
+async def ahandle_event(
+    handlers: Iterable[Handler], event_name: str, ignore_condition_name: str | None, *args: Any, **kwargs: Any
+) -> None:
+    """Send an event of any name to *handlers* that do not switch it off, from a coroutine."""
+    await adispatch(Roster(handlers), _named(event_name, ignore_condition_name), (Occasion(args, kwargs),))
+
+
+def _named(name: str, ignore: str | None) -> Event:
+    known = EVENTS.get(name)
+    if known is None:
+        return Event(name, ignore)
+    # A start sent by hand is not taken back: whose run it is, and what ends it, is known to the sender only.
+    return Event(name, ignore, closes=known.closes, fallback=known.fallback)
+
+
+def _deliver(plan: Plan, occasions: Sequence[Occasion]) -> Failures:
+    failures: Failures = []
+    waiting: list[Coroutine[Any, Any, BaseException | None]] = []
+    for calls in plan:
+        for occasion in occasions:
+            for call in calls:
+                try:
+                    result = _call(call, occasion)
+                except BaseException as error:  # noqa: BLE001 - collected: the others get their event first
+                    _failed(call, error, failures)
+                else:
+                    if result is not None and isinstance(result, Coroutine):
+                        waiting.append(_guarded(call, _finish, call, occasion, result))
+    if waiting:
+        try:
+            failures += [failure for failure in blocking.run(waiting) if failure is not None]
+        except BaseException as error:  # noqa: BLE001 - the wait itself was interrupted
+            failures.append(error)
+    return failures
+
+
+async def _adeliver(
+    plan: Plan, occasions: Sequence[Occasion], unreached: Unreached, *, shielded: bool
+) -> Failures:
+    inline, others = plan
+    failures: Failures = []
+    for occasion in occasions:
+        for call in inline:
+            try:
+                result = _call(call, occasion)
+                if result is not None and isinstance(result, Coroutine):
+                    finished = _finish(call, occasion, result)
+                    await (_shielded(finished) if shielded else finished)
+            except BaseException as error:  # noqa: BLE001 - collected: the others get their event first
+                _failed(call, error, failures)
+    if others:
+        try:
+            results = await _concurrently(others, occasions, unreached, shielded=shielded)
+            failures += [failure for failure in results if failure is not None]
+        except BaseException as error:  # noqa: BLE001 - the caller was cancelled; the undoing comes first
+            failures.append(error)
+    return failures
+
+
+async def _concurrently(
+    calls: tuple[Call, ...], occasions: Sequence[Occasion], unreached: Unreached, *, shielded: bool
+) -> Sequence[BaseException | None]:
+    """Make all *calls* at once; a single one is awaited where we are, without a task, unless it must be shielded."""
+    if len(calls) == len(occasions) == 1:
+        job = _guarded(calls[0], _perform, calls[0], occasions[0])
+        return (await (_shielded(job) if shielded else job),)
+    from asyncio import gather  # noqa: PLC0415 - see the rules above
+
+    unreached.update(enumerate((call, occasion) for occasion in occasions for call in calls))
+    jobs = gather(
+        *(_guarded(call, _begin, unreached, n, call, occasion) for n, (call, occasion) in unreached.items())
+    )
+    results: Sequence[BaseException | None] = await (_shielded(jobs) if shielded else jobs)
+    return results
+
+
+async def _guarded(
+    call: Call, work: Callable[..., Coroutine[Any, Any, None]], *args: Any
+) -> BaseException | None:
+    """Do *work* for *call*; return what has to reach the caller."""
+    failures: Failures = []
+    try:
+        await work(*args)
+    except BaseException as error:  # noqa: BLE001 - collected: the others get their event first
+        _failed(call, error, failures)
+    return failures[0] if failures else None
+
+
+async def _begin(unreached: Unreached, number: int, call: Call, occasion: Occasion) -> None:
+    del unreached[number]  # a task that is cancelled before its first step does not come here
+    await _perform(call, occasion)
+
+
+async def _perform(call: Call, occasion: Occasion) -> None:
+    """Make one call of those that wait for nobody."""
+    result = _call(call, occasion) if call.is_coroutine else await _in_thread(call, occasion)
+    if result is not None and isinstance(result, Coroutine):
+        await _finish(call, occasion, result)
+
+
+async def _in_thread(call: Call, occasion: Occasion) -> Any:
+    from asyncio import CancelledError, get_running_loop, shield, wait  # noqa: PLC0415 - see the rules above
+
+    context = copy_context()
+    future = get_running_loop().run_in_executor(None, lambda: context.run(_outcome, call, occasion))
+    try:
+        result, error = await shield(future)
+    except CancelledError:
+        # A thread cannot be cancelled, and the run's next event must not overtake this one.
+        await wait((future,))
+        raise
+    if error is not None:
+        raise error
+    return result
+
+
+def _outcome(call: Call, occasion: Occasion) -> tuple[Any, BaseException | None]:
+    """Return an exception instead of raising it: some (StopIteration) a future cannot carry."""
+    try:
+        return _call(call, occasion), None
+    except BaseException as error:  # noqa: BLE001 - raised again where the loop is
+        return None, error
+
+
+def _call(call: Call, occasion: Occasion) -> Any:
+    """Call a handler's method: the only place that does."""
+    handler = call.handler
+    for switch in call.asks:
+        if getattr(handler, switch):
+            return None
+    args, kwargs = occasion
+    own = kwargs.copy()
+    tags = own.get("tags")
+    if tags is not None:
+        own["tags"] = list(tags)
+    metadata = own.get("metadata")
+    if metadata is not None:
+        own["metadata"] = dict(metadata)
+    if call.as_prompt:
+        serialized, conversations, *rest = args
+        args = (serialized, [conversation_text(messages) for messages in conversations], *rest)
+    if call.fallback is None:
+        return call.method(*args, **own)
+    try:
+        return call.method(*args, **own)
+    except NotImplementedError:
+        return _call(call.fallback[0], occasion) if call.fallback else None
+
+
+async def _finish(call: Call, occasion: Occasion, result: Any) -> None:
+    """Await the coroutine that a method returned."""
+    try:
+        await result
+    except NotImplementedError:
+        if call.fallback is None:
+            raise
+        instead = _call(call.fallback[0], occasion) if call.fallback else None
+        if isinstance(instead, Coroutine):
+            await instead
+
+
+def _failed(call: Call, error: BaseException, failures: Failures) -> None:
+    """Log *error* if it is the handler's own, and note it if it has to reach the caller."""
+    if not isinstance(error, Exception):
+        failures.append(error)
+        return
+    _logger.warning(
+        "%s in %s.%s (%s)", type(error).__name__, type(call.handler).__name__, call.name, _place(error)
+    )
+    if getattr(call.handler, "raise_error", False):
+        failures.append(error)
+
+
+def _place(error: BaseException) -> str:
+    """Return the file and line that raised: what a developer needs, and nothing that the handler was told."""
+    trace = error.__traceback__
+    if trace is None:
+        return "unknown place"
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+
+
+def _beyond_errors(failures: Failures) -> Failures:
+    return [failure for failure in failures if not isinstance(failure, Exception)]
+
+
+def _gravest(failures: Failures) -> BaseException:
+    """Return what the caller must know first: cancellation and interrupts before handlers' errors."""
+    return (_beyond_errors(failures) or failures)[0]
+
+
+def _undoing(
+    event: Event, occasions: Sequence[Occasion], reason: BaseException, roster: Roster, unreached: Unreached
+) -> Iterable[tuple[Plan, Occasion]]:
+    """Yield what closes each run of a start that did not succeed, for those who saw the start."""
+    if event.undo is None:
+        return
+    for occasion in occasions:
+        strangers = {id(call.handler) for call, missed in unreached.values() if missed is occasion}
+        plan = Roster(handler for handler in roster if id(handler) not in strangers).plan(event.undo)
+        if plan is not None:
+            yield plan, Occasion((reason,), {key: occasion.kwargs[key] for key in _OF_EVERY_EVENT})
+
+
+_OF_EVERY_EVENT: Final = ("run_id", "parent_run_id", "tags")
+
+_orphans: set[Future[Any]] = set()
+"""Shielded work that nobody waits for any more; the loop itself holds tasks weakly."""
+
+
+async def _shielded(work: Coroutine[Any, Any, Any] | Future[Any]) -> Any:
+    """Await *work* so that the caller's cancellation does not reach it."""
+    from asyncio import CancelledError, ensure_future, shield  # noqa: PLC0415 - see the rules above
+
+    future: Future[Any] = ensure_future(work)
+    try:
+        return await shield(future)
+    except CancelledError:
+        if not future.done():
+            _orphans.add(future)
+            future.add_done_callback(_orphans.discard)
+        raise

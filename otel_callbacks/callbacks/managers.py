@@ -1,0 +1,392 @@
+"""The managers: who starts runs, and what those runs are given.
+
+Rules for this file: the algebra is ``scope``'s, sending is ``dispatch``'s. A manager's own work is to make ids and one
+occasion per prompt; it is done once, for both worlds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, Union
+
+from otel_callbacks.callbacks import events
+from otel_callbacks.callbacks.base import BaseCallbackHandler
+from otel_callbacks.callbacks.configuration import configured, scope_of
+from otel_callbacks.callbacks.dispatch import Occasion, adispatch, dispatch
+from otel_callbacks.callbacks.ids import new_run_id
+from otel_callbacks.callbacks.mixins import CallbackManagerMixin
+from otel_callbacks.callbacks.runs import (
+    AsyncCallbackManagerForChainRun,
+    AsyncCallbackManagerForLLMRun,
+    AsyncCallbackManagerForRetrieverRun,
+    AsyncCallbackManagerForToolRun,
+    BaseRunManager,
+    CallbackManagerForChainRun,
+    CallbackManagerForLLMRun,
+    CallbackManagerForRetrieverRun,
+    CallbackManagerForToolRun,
+)
+from otel_callbacks.callbacks.scope import Scope
+from otel_callbacks.callbacks.views import Scoped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from uuid import UUID
+
+    from otel_callbacks.callbacks.events import Event
+    from otel_callbacks.callbacks.roster import Handler
+    from otel_callbacks.callbacks.types import BaseMessage
+
+M = TypeVar("M", bound="BaseCallbackManager")
+R = TypeVar("R", bound=BaseRunManager)
+
+
+class BaseCallbackManager(Scoped, CallbackManagerMixin):
+    """Handlers, tags and metadata for the runs to be started, and the run that is their parent.
+
+    The arguments are copied. ``handlers`` and its like are lists and dicts of this manager alone: see ``views``.
+    """
+
+    def __init__(
+        self,
+        handlers: Iterable[Handler],
+        inheritable_handlers: Iterable[Handler] | None = None,
+        parent_run_id: UUID | None = None,
+        *,
+        tags: Iterable[str] | None = None,
+        inheritable_tags: Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        inheritable_metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._views = None
+        self._scope = Scope.of(
+            handlers,
+            inheritable_handlers,
+            tags,
+            inheritable_tags,
+            metadata,
+            inheritable_metadata,
+            parent_run_id,
+        )
+
+    @classmethod
+    def of(cls, scope: Scope) -> Self:
+        """Return a manager with *scope*."""
+        if cls.__init__ is not BaseCallbackManager.__init__:  # a subclass may have more to set up
+            return cls(
+                handlers=scope.handlers,
+                inheritable_handlers=scope.inheritable_handlers,
+                parent_run_id=scope.parent_run_id,
+                tags=scope.tags,
+                inheritable_tags=scope.inheritable_tags,
+                metadata=scope.metadata,
+                inheritable_metadata=scope.inheritable_metadata,
+            )
+        manager = cls.__new__(cls)
+        manager._views = None  # noqa: SLF001 - this class's own
+        manager._scope = scope  # noqa: SLF001 - likewise
+        return manager
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the methods that start runs are coroutine functions."""
+        return False
+
+    def copy(self) -> Self:
+        """Return a manager of the same class with the same scope."""
+        return self.of(self.scope)
+
+    def merge(self, other: BaseCallbackManager) -> Self:
+        """Return a manager with the union of both: ours first; their metadata and our parent win."""
+        return self.of(self.scope.merge(scope_of(other)))
+
+    def add_handler(self, handler: Handler, inherit: bool = True) -> None:
+        """Add *handler* at the end unless it is there."""
+        self.scope = self.scope.add_handlers((handler,), inherit=inherit)
+
+    def remove_handler(self, handler: Handler) -> None:
+        """Remove *handler*, also for descendants."""
+        self.scope = self.scope.remove_handler(handler)
+
+    def set_handlers(self, handlers: Iterable[Handler], inherit: bool = True) -> None:
+        """Replace all handlers."""
+        self.scope = self.scope.set_handlers(handlers, inherit=inherit)
+
+    def set_handler(self, handler: Handler, inherit: bool = True) -> None:
+        """Replace all handlers by *handler*."""
+        self.set_handlers((handler,), inherit)
+
+    def add_tags(self, tags: Iterable[str], inherit: bool = True) -> None:
+        """Add *tags* at the end; those that are there move."""
+        self.scope = self.scope.add_tags(tags, inherit=inherit)
+
+    def remove_tags(self, tags: Iterable[str]) -> None:
+        """Remove *tags*, also for descendants."""
+        self.scope = self.scope.remove_tags(tags)
+
+    def add_metadata(self, metadata: Mapping[str, Any], inherit: bool = True) -> None:
+        """Add *metadata*; for a key that is there the new value counts."""
+        self.scope = self.scope.add_metadata(metadata, inherit=inherit)
+
+    def remove_metadata(self, keys: Iterable[str]) -> None:
+        """Remove *keys*, also for descendants."""
+        self.scope = self.scope.remove_metadata(keys)
+
+    @classmethod
+    def configure(
+        cls,
+        inheritable_callbacks: Callbacks = None,
+        local_callbacks: Callbacks = None,
+        verbose: bool = False,
+        inheritable_tags: list[str] | None = None,
+        local_tags: list[str] | None = None,
+        inheritable_metadata: dict[str, Any] | None = None,
+        local_metadata: dict[str, Any] | None = None,
+        *,
+        langsmith_inheritable_metadata: Mapping[str, Any] | None = None,  # noqa: ARG003 - for LangSmith's tracer alone
+        langsmith_inheritable_tags: list[str] | None = None,  # noqa: ARG003 - likewise
+    ) -> Self:
+        """Return the manager of one call: see the function ``configure``."""
+        return cls.of(
+            configured(
+                inheritable_callbacks,
+                local_callbacks,
+                inheritable_tags,
+                local_tags,
+                inheritable_metadata,
+                local_metadata,
+                verbose=verbose,
+            )
+        )
+
+    def _starting(
+        self, kind: type[R], inputs: Iterable[tuple[Any, ...]], run_id: UUID | None, kwargs: dict[str, Any]
+    ) -> tuple[list[R], list[Occasion]]:
+        """Make a run for each of *inputs*, the first with *run_id*, and the event that each of them starts with."""
+        scope = self.scope
+        kwargs["metadata"] = scope.metadata
+        runs: list[R] = []
+        occasions: list[Occasion] = []
+        for args in inputs:
+            run = kind.of(run_id or new_run_id(), scope)
+            run_id = None
+            runs.append(run)
+            occasions.append(run.occasion(args, kwargs.copy()))
+        return runs, occasions
+
+    def _custom(
+        self, name: str, data: Any, run_id: UUID | None, kwargs: dict[str, Any]
+    ) -> tuple[Occasion, ...]:
+        scope = self.scope
+        if not scope.handlers:
+            return ()
+        if kwargs:
+            raise ValueError(
+                f"A custom event carries its data in 'data' alone, not in {', '.join(map(repr, kwargs))}."
+            )
+        about = {"run_id": run_id or new_run_id(), "tags": scope.tags, "metadata": scope.metadata}
+        return (Occasion((name, data), about),)
+
+
+Callbacks: TypeAlias = Union[list[BaseCallbackHandler], BaseCallbackManager, None]  # noqa: UP007 - evaluated by pydantic
+"""What may be given as callbacks: a list of handlers, or a manager."""
+
+
+class CallbackManager(BaseCallbackManager):
+    """Starts runs in synchronous code."""
+
+    def on_llm_start(
+        self, serialized: dict[str, Any], prompts: list[str], run_id: UUID | None = None, **kwargs: Any
+    ) -> list[CallbackManagerForLLMRun]:
+        """Start one run per prompt, the first with *run_id*."""
+        inputs = [(serialized, [prompt]) for prompt in prompts]
+        return self._start(CallbackManagerForLLMRun, events.LLM_START, inputs, run_id, kwargs)
+
+    def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],
+        run_id: UUID | None = None,
+        **kwargs: Any,
+    ) -> list[CallbackManagerForLLMRun]:
+        """Start one run per conversation, the first with *run_id*."""
+        inputs = [(serialized, [conversation]) for conversation in messages]
+        return self._start(CallbackManagerForLLMRun, events.CHAT_MODEL_START, inputs, run_id, kwargs)
+
+    def on_chain_start(
+        self, serialized: dict[str, Any] | None, inputs: Any, run_id: UUID | None = None, **kwargs: Any
+    ) -> CallbackManagerForChainRun:
+        """Start the run of a chain; its name is *kwargs*' ``name``."""
+        given = [(serialized, inputs)]
+        return self._start(CallbackManagerForChainRun, events.CHAIN_START, given, run_id, kwargs)[0]
+
+    def on_tool_start(
+        self,
+        serialized: dict[str, Any] | None,
+        input_str: str,
+        run_id: UUID | None = None,
+        parent_run_id: UUID | None = None,  # noqa: ARG002 - the manager's own parent counts
+        inputs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> CallbackManagerForToolRun:
+        """Start the run of a tool; *inputs* are its arguments by name."""
+        kwargs["inputs"] = inputs
+        given = [(serialized, input_str)]
+        return self._start(CallbackManagerForToolRun, events.TOOL_START, given, run_id, kwargs)[0]
+
+    def on_retriever_start(
+        self,
+        serialized: dict[str, Any] | None,
+        query: str,
+        run_id: UUID | None = None,
+        parent_run_id: UUID | None = None,  # noqa: ARG002 - the manager's own parent counts
+        **kwargs: Any,
+    ) -> CallbackManagerForRetrieverRun:
+        """Start the run of a retriever."""
+        given = [(serialized, query)]
+        return self._start(CallbackManagerForRetrieverRun, events.RETRIEVER_START, given, run_id, kwargs)[0]
+
+    def on_custom_event(self, name: str, data: Any, run_id: UUID | None = None, **kwargs: Any) -> None:
+        """Send an event of the application's own from run *run_id*.
+
+        Raises:
+            ValueError: There are other keyword arguments.
+        """
+        for occasion in self._custom(name, data, run_id, kwargs):
+            dispatch(self.scope.handlers, events.CUSTOM_EVENT, (occasion,))
+
+    def _start(
+        self,
+        kind: type[R],
+        event: Event,
+        inputs: Sequence[tuple[Any, ...]],
+        run_id: UUID | None,
+        kwargs: dict[str, Any],
+    ) -> list[R]:
+        runs, occasions = self._starting(kind, inputs, run_id, kwargs)
+        dispatch(self._scope.handlers, event, occasions)
+        return runs
+
+
+class AsyncCallbackManager(BaseCallbackManager):
+    """Starts runs in asynchronous code."""
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the methods that start runs are coroutine functions."""
+        return True
+
+    async def on_llm_start(
+        self, serialized: dict[str, Any], prompts: list[str], run_id: UUID | None = None, **kwargs: Any
+    ) -> list[AsyncCallbackManagerForLLMRun]:
+        """Start one run per prompt, the first with *run_id*."""
+        inputs = [(serialized, [prompt]) for prompt in prompts]
+        return await self._start(AsyncCallbackManagerForLLMRun, events.LLM_START, inputs, run_id, kwargs)
+
+    async def on_chat_model_start(
+        self,
+        serialized: dict[str, Any],
+        messages: list[list[BaseMessage]],
+        run_id: UUID | None = None,
+        **kwargs: Any,
+    ) -> list[AsyncCallbackManagerForLLMRun]:
+        """Start one run per conversation, the first with *run_id*."""
+        inputs = [(serialized, [conversation]) for conversation in messages]
+        return await self._start(
+            AsyncCallbackManagerForLLMRun, events.CHAT_MODEL_START, inputs, run_id, kwargs
+        )
+
+    async def on_chain_start(
+        self, serialized: dict[str, Any] | None, inputs: Any, run_id: UUID | None = None, **kwargs: Any
+    ) -> AsyncCallbackManagerForChainRun:
+        """Start the run of a chain; its name is *kwargs*' ``name``."""
+        given = [(serialized, inputs)]
+        return (
+            await self._start(AsyncCallbackManagerForChainRun, events.CHAIN_START, given, run_id, kwargs)
+        )[0]
+
+    async def on_tool_start(
+        self,
+        serialized: dict[str, Any] | None,
+        input_str: str,
+        run_id: UUID | None = None,
+        parent_run_id: UUID | None = None,  # noqa: ARG002 - the manager's own parent counts
+        inputs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> AsyncCallbackManagerForToolRun:
+        """Start the run of a tool; *inputs* are its arguments by name."""
+        kwargs["inputs"] = inputs
+        given = [(serialized, input_str)]
+        return (await self._start(AsyncCallbackManagerForToolRun, events.TOOL_START, given, run_id, kwargs))[
+            0
+        ]
+
+    async def on_retriever_start(
+        self,
+        serialized: dict[str, Any] | None,
+        query: str,
+        run_id: UUID | None = None,
+        parent_run_id: UUID | None = None,  # noqa: ARG002 - the manager's own parent counts
+        **kwargs: Any,
+    ) -> AsyncCallbackManagerForRetrieverRun:
+        """Start the run of a retriever."""
+        given = [(serialized, query)]
+        return (
+            await self._start(
+                AsyncCallbackManagerForRetrieverRun, events.RETRIEVER_START, given, run_id, kwargs
+            )
+        )[0]
+
+    async def on_custom_event(self, name: str, data: Any, run_id: UUID | None = None, **kwargs: Any) -> None:
+        """Send an event of the application's own from run *run_id*.
+
+        Raises:
+            ValueError: There are other keyword arguments.
+        """
+        for occasion in self._custom(name, data, run_id, kwargs):
+            await adispatch(self.scope.handlers, events.CUSTOM_EVENT, (occasion,))
+
+    async def _start(
+        self,
+        kind: type[R],
+        event: Event,
+        inputs: Sequence[tuple[Any, ...]],
+        run_id: UUID | None,
+        kwargs: dict[str, Any],
+    ) -> list[R]:
+        runs, occasions = self._starting(kind, inputs, run_id, kwargs)
+        await adispatch(self._scope.handlers, event, occasions)
+        return runs
+
+
+def configure(
+    manager_class: type[M],
+    inheritable_callbacks: Callbacks = None,
+    local_callbacks: Callbacks = None,
+    inheritable_tags: list[str] | None = None,
+    local_tags: list[str] | None = None,
+    inheritable_metadata: dict[str, Any] | None = None,
+    local_metadata: dict[str, Any] | None = None,
+    *,
+    verbose: bool = False,
+) -> M:
+    """Return a *manager_class* for one call, made of what surrounds the call and what is the callee's own.
+
+    Args:
+        manager_class: ``CallbackManager`` or ``AsyncCallbackManager``, or a subclass.
+        inheritable_callbacks: Those of the surroundings: a list, or a manager, whose tags, metadata and parent count too.
+        local_callbacks: The callee's own, not handed on; of a manager only the handlers count.
+        inheritable_tags: Handed on to descendants.
+        local_tags: Of this call alone.
+        inheritable_metadata: Handed on to descendants.
+        local_metadata: Of this call alone.
+        verbose: Whether the call prints what it does.
+    """
+    return manager_class.configure(
+        inheritable_callbacks,
+        local_callbacks,
+        verbose,
+        inheritable_tags,
+        local_tags,
+        inheritable_metadata,
+        local_metadata,
+    )
