@@ -15,7 +15,9 @@ Rules for this file: nothing is ever detached; no lock; a `RunSpan` holds nothin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
+from types import MappingProxyType
 from typing import Any, Final
 
 from opentelemetry import context as context_api
@@ -27,6 +29,7 @@ from opentelemetry.util import types
 from otel_callbacks.core import frameworks
 from otel_callbacks.core.runs import Run
 
+_NO_VALUES: Final[Mapping[str, object]] = MappingProxyType({})
 _SPAN_KEY: Final = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, Context())))
 
 
@@ -41,11 +44,19 @@ class Body(Enum):
 class RunSpan(Span):
     """Stands for a run's span in the context, while the run is open; for what encloses it afterwards."""
 
-    def __init__(self, inner: Span, run: Run, open_runs: dict[int, Run], body: Body, outer: Context) -> None:
+    def __init__(
+        self,
+        inner: Span,
+        run: Run,
+        open_runs: dict[int, Run],
+        body: Body,
+        outer: Context,
+        values: Mapping[str, object] = _NO_VALUES,
+    ) -> None:
         self.inner: Span | None = inner
         self.body = body
         self.outer = outer
-        self.context = Context({**outer, _SPAN_KEY: self})
+        self.context = Context({**outer, **values, _SPAN_KEY: self})
         self._run: Run | None = run
         self._open_runs = open_runs
 

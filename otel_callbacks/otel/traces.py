@@ -26,7 +26,7 @@ from otel_callbacks import semconv
 from otel_callbacks.core.events import RunEnded, RunKind, RunNoted
 from otel_callbacks.core.mapping import Description
 from otel_callbacks.core.runs import Run
-from otel_callbacks.otel import recorded
+from otel_callbacks.otel import inference, recorded
 from otel_callbacks.otel.current import Body, RunSpan, ambient, healed, parented
 from otel_callbacks.otel.recorded import RecordedSpan
 
@@ -34,6 +34,7 @@ _KINDS: Final = {semconv.SpanKind.CLIENT: SpanKind.CLIENT, semconv.SpanKind.INTE
 _MARKED_KINDS: Final = frozenset(
     {RunKind.CHAIN, RunKind.TOOL}
 )  # LangChain sets its variable around these bodies only
+_MODEL_KINDS: Final = frozenset({RunKind.CHAT_MODEL, RunKind.LLM})
 
 
 class TraceSink:
@@ -87,7 +88,8 @@ class TraceSink:
         body = Body.OPEN
         if framework:
             body = Body.MARKED if run.kind in _MARKED_KINDS else Body.SILENT
-        run.span = run_span = RunSpan(span, run, self._open_runs, body, outer)
+        values = inference.context_values(run, self._open_runs) if run.kind in _MODEL_KINDS else {}
+        run.span = run_span = RunSpan(span, run, self._open_runs, body, outer, values)
         context_api.attach(run_span.context)
 
     def note(self, run: Run, note: RunNoted) -> None:
