@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 from uuid import UUID
 
 from opentelemetry.trace import TracerProvider
@@ -28,8 +28,18 @@ from otel_callbacks.otel.engines import engine_of, global_provider
 from otel_callbacks.otel.traces import hex_trace_id
 from otel_callbacks.settings import Settings
 
+if TYPE_CHECKING:
+    # What ``foreign_bases`` makes true at run time, said to type checkers: LangChain's signatures ask for its own class.
+    from langchain_core.callbacks.base import BaseCallbackHandler as _ForLangChain
+else:
+    _ForLangChain = object
 
-class OTelCallbackHandler(BaseCallbackHandler):
+
+# Who dispatches is told by the calling frame and by nothing else; every CPython has this function.
+_frame: Final = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+
+
+class OTelCallbackHandler(BaseCallbackHandler, _ForLangChain):
     """Turns every run that it is told of into an OpenTelemetry span, which is the current span inside the run.
 
     For ``invoke``, ``stream`` and ``batch``, and for ``ainvoke``, ``astream`` and ``abatch`` as well: a callback is
@@ -107,7 +117,7 @@ class OTelCallbackHandler(BaseCallbackHandler):
     ) -> None:
         engine = self._bound or self._engine()
         if engine is not None:
-            caller = sys._getframe(self._frames_to_dispatcher)  # noqa: SLF001 - nothing else tells who dispatches
+            caller = _frame(self._frames_to_dispatcher)
             framework = frameworks.is_dispatcher(caller.f_globals.get("__name__"))
             engine.start(
                 kind,

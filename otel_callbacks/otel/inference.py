@@ -39,7 +39,7 @@ class OpenInference:
         return self._claimed if self._key in self._open_runs else type(self)
 
     # Assigned, not decorated: in a class body the name __class__ belongs to the compiler.
-    __class__ = property(_class)
+    __class__ = property(_class)  # pyright: ignore[reportIncompatibleMethodOverride] # as object's own
 
     def merge(self, other: Any, *, overwrite: bool = True) -> None:
         """Take nothing over."""

@@ -6,6 +6,7 @@ one is handed to the provider's own processors, and keeps the provider's sampler
 Rules for this file: the only one that touches what the SDK does not document; `pipeline` checks that all of it is there, and
 a provider that is not exactly the SDK's gets ordinary API calls instead (`traces.py`).
 """
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -209,8 +210,9 @@ def _shorten(attributes: dict[str, Any], limit: int) -> None:
     for key, value in attributes.items():
         if type(value) is str and len(value) > limit:
             attributes[key] = value[:limit]
-        elif type(value) is tuple and value and type(value[0]) is str:
-            attributes[key] = tuple([item[:limit] for item in value])
+        elif type(value) is tuple:
+            items: tuple[Any, ...] = value
+            attributes[key] = tuple([item[:limit] if type(item) is str else item for item in items])
 
 
 def pipeline(tracer: object) -> Tracer | None:
@@ -249,8 +251,9 @@ def start(
     on_ended = metrics.start_span(parent, result.decision) if metrics is not None else None
     if not result.decision.is_recording():  # type: ignore[no-untyped-call] # the SDK's enum is untyped
         return NonRecordingSpan(context)
-    if type(sampler).__module__ != _BUILT_IN_SAMPLERS and result.attributes is not None:
-        attributes.update(result.attributes)
+    if type(sampler).__module__ != _BUILT_IN_SAMPLERS:
+        added: Mapping[str, Any] | None = result.attributes  # pyright: ignore[reportUnknownMemberType] # untyped in the SDK
+        attributes.update(added or {})
     span = RecordedSpan(name, context, parent, kind, attributes, links, start_time, tracer, on_ended)
     tracer.span_processor.on_start(span, parent_context=parent_context)  # type: ignore[arg-type] # a Span but for the class
     return span
