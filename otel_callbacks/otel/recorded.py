@@ -17,7 +17,6 @@ from typing import Any
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Event, ReadableSpan, Tracer
-from opentelemetry.sdk.trace.sampling import SamplingResult
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -208,11 +207,11 @@ class RecordedSpan(Span, ReadableSpan):
 
 def _shorten(attributes: dict[str, Any], limit: int) -> None:
     for key, value in attributes.items():
-        if type(value) is str and len(value) > limit:
+        kind: type = type(value)
+        if kind is str and len(value) > limit:
             attributes[key] = value[:limit]
-        elif type(value) is tuple:
-            items: tuple[Any, ...] = value
-            attributes[key] = tuple([item[:limit] if type(item) is str else item for item in items])
+        elif kind is tuple:
+            attributes[key] = tuple([item[:limit] if type(item) is str else item for item in value])
 
 
 def pipeline(tracer: object) -> Tracer | None:
@@ -242,25 +241,25 @@ def start(
     ids = tracer.id_generator
     trace_id = parent.trace_id if parent is not None else ids.generate_trace_id()
     sampler = tracer.sampler
-    result = sampler.should_sample(parent_context, trace_id, name, kind, attributes, links)
+    # SamplingResult; its members are untyped in the SDK.
+    result: Any = sampler.should_sample(parent_context, trace_id, name, kind, attributes, links)
     flags = _flags(result, parent, ids)
     context = SpanContext(
         trace_id, ids.generate_span_id(), is_remote=False, trace_flags=flags, trace_state=result.trace_state
     )
     metrics = getattr(tracer, "_tracer_metrics", None)
     on_ended = metrics.start_span(parent, result.decision) if metrics is not None else None
-    if not result.decision.is_recording():  # type: ignore[no-untyped-call] # the SDK's enum is untyped
+    if not result.decision.is_recording():
         return NonRecordingSpan(context)
     if type(sampler).__module__ != _BUILT_IN_SAMPLERS:
-        added: Mapping[str, Any] | None = result.attributes  # pyright: ignore[reportUnknownMemberType] # untyped in the SDK
-        attributes.update(added or {})
+        attributes.update(result.attributes or {})
     span = RecordedSpan(name, context, parent, kind, attributes, links, start_time, tracer, on_ended)
     tracer.span_processor.on_start(span, parent_context=parent_context)  # type: ignore[arg-type] # a Span but for the class
     return span
 
 
-def _flags(result: SamplingResult, parent: SpanContext | None, ids: Any) -> TraceFlags:
-    flags = TraceFlags.SAMPLED if result.decision.is_sampled() else TraceFlags.DEFAULT  # type: ignore[no-untyped-call] # as above
+def _flags(result: Any, parent: SpanContext | None, ids: Any) -> TraceFlags:
+    flags = TraceFlags.SAMPLED if result.decision.is_sampled() else TraceFlags.DEFAULT
     random = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)  # since SDK 1.43: W3C trace context level 2
     if random:
         is_random = getattr(ids, "is_trace_id_random", None)
