@@ -7,6 +7,7 @@ with OTEL_CALLBACKS_REQUIRE_BACKENDS=1, which CI sets, it is a failure.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DEPLOY: Final = Path(__file__).parents[2] / "deploy" / "backends"
-# Read before the fixture below takes every OTEL_* variable away.
-REQUIRED: Final = os.environ.get("OTEL_CALLBACKS_REQUIRE_BACKENDS") == "1"
+# Of the caller: the fixture below takes every OTEL_* variable away, and these two are meant for us.
+ENVIRONMENT: Final = dict(os.environ)
+REQUIRED: Final = ENVIRONMENT.get("OTEL_CALLBACKS_REQUIRE_BACKENDS") == "1"
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -40,7 +42,9 @@ def binaries() -> dict[str, Path]:
 
     The build script alone knows where they are: their place is a hash of their pins.
     """
-    answer = subprocess.run([DEPLOY / "build", "--where"], check=True, capture_output=True, text=True)  # noqa: S603
+    answer = subprocess.run(  # noqa: S603 - our own script
+        [DEPLOY / "build", "--where"], check=True, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+    )
     found = {name: Path(path) for name, path in (line.split(" ", 1) for line in answer.stdout.splitlines())}
     missing = [backend.name for backend in BACKENDS if backend.name not in found]
     if missing:
@@ -57,11 +61,14 @@ def binaries() -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def backends(binaries: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     running = Running(binaries, DEPLOY, tmp_path_factory.mktemp("backends"))
+    # A CI that runs out of time sends SIGTERM, which would end this process and leave the three.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         running.start()
         yield running
     finally:
         running.stop()
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session", params=PORTS)
