@@ -359,6 +359,10 @@ class Engine:
                 self._end_for(key, reason)
         return count
 
+    def forget(self) -> None:
+        """Let go of every open run without ending it: they are another process's."""
+        self._table.open.clear()
+
     def span_of(self, run_id: object) -> Any:
         """Return what the sink keeps for a run, open or lately ended; None if it is unknown."""
         key = normalize.run_key(run_id)

@@ -54,6 +54,18 @@ def _end_at_exit(reference: weakref.ref[Engine]) -> None:
         engine.close_all(EndReason.SHUTDOWN)
 
 
+def _forget_after_fork() -> None:
+    """Leave the open runs to the parent process, which has their ends; a forked child would export them a second time."""
+    global _lock  # noqa: PLW0603 - another thread may have held it at the fork
+    _lock = threading.Lock()
+    for engine in list(_engines.values()):
+        engine.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)
+
+
 def end_open_runs(provider: TracerProvider) -> int:
     """End what is open on *provider*, as its shutdown requires, and return how many runs that were."""
     with _lock:

@@ -207,7 +207,7 @@ class RecordedSpan(Span, ReadableSpan):
 
 def _shorten(attributes: dict[str, Any], limit: int) -> None:
     for key, value in attributes.items():
-        kind: type = type(value)
+        kind = type(value)  # pyright: ignore[reportUnknownVariableType] # of anything
         if kind is str and len(value) > limit:
             attributes[key] = value[:limit]
         elif kind is tuple:
