@@ -49,7 +49,7 @@ def binaries() -> dict[str, Path]:
     missing = [backend.name for backend in BACKENDS if backend.name not in found]
     if missing:
         reason = (
-            f"not built: {', '.join(missing)}; this builds them (Go 1.26 or newer, about 7 minutes, once): "
+            f"not built: {', '.join(missing)}; this builds them (Go 1.26 or newer, 7 to 9 minutes, once): "
             f"deploy/backends/build {' '.join(missing)}"
         )
         if REQUIRED:
