@@ -152,5 +152,5 @@ FLOWS = (
     Flow("graph", "a LangGraph graph with two parallel branches", weigh_up),
     Flow("retrieval", "a retrieval chain below a span of the application's own", answer_from_notes),
     Flow("stream", "a streamed answer", stream_answer),
-    Flow("retry", "a rate limit (429), tried again", retry_answer),
+    Flow("retry", "a call that is tried again after a rate limit (429)", retry_answer),
 )

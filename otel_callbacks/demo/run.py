@@ -22,6 +22,7 @@ from otel_callbacks.demo.flows import FLOWS, Flow
 from otel_callbacks.demo.http import http_spans
 from otel_callbacks.demo.models import Models, Service
 from otel_callbacks.demo.server import ModelServer, Pace
+from otel_callbacks.errors import ConfigurationError
 from otel_callbacks.export.console import TreePrinter
 from otel_callbacks.export.terminal import Look, plain
 
@@ -31,7 +32,11 @@ if TYPE_CHECKING:
 PACE = Pace(
     first_chunk_s=0.03, chunk_s=0.004
 )  # a model takes its time, and the trace should have something to show
-FLUSH_S = 10.0
+FLUSH_S = 5.0
+GIVE_UP_S = 0.5  # who did not listen for five seconds is not waited for again
+
+SIMULATED = "Everything stays on this machine. What the model says is made up and labelled [simulated]."
+REAL = "A real model answers: its calls may cost money, and no rate limit is staged."
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +70,16 @@ def run(destination: Destination, service: Service | None, out: TextIO) -> int:
                 otlp=destination.endpoint is not None,
             )
         )
+        if not telemetry.active:
+            raise ConfigurationError("OTEL_SDK_DISABLED turns tracing off: unset it to see the demo's traces")
         handler = otel_callbacks.OTelCallbackHandler()
         models = stack.enter_context(Models(service))
         requests_seen = stack.enter_context(http_spans())
         _greet(page, service, requests_seen=requests_seen)
         outcomes = [_run(page, number, flow, models, handler) for number, flow in enumerate(FLOWS, start=1)]
         delivered = telemetry.force_flush(timeout_s=FLUSH_S)
+        if not delivered:
+            telemetry.shutdown(timeout_s=GIVE_UP_S)
     _conclude(page, destination, [trace_id for trace_id, _ in outcomes], delivered=delivered)
     return 0 if delivered and all(answered for _, answered in outcomes) else 1
 
@@ -110,8 +119,7 @@ def _greet(page: Page, service: Service, *, requests_seen: bool) -> None:
         f"otel-callbacks demo: {len(FLOWS)} LangChain flows against {who} at {plain(without_user(service.base_url))}",
         "bold",
     )
-    if service.simulated:
-        page.say("Everything stays on this machine. What the model says is made up and labelled [simulated].")
+    page.say(SIMULATED if service.simulated else REAL)
     if not requests_seen:
         page.say("For the HTTP requests as spans: pip install opentelemetry-instrumentation-httpx")
     page.say()
