@@ -60,7 +60,7 @@ class TreePrinter(SpanProcessor):
         self._printed: OrderedDict[int, None] = OrderedDict()
         self._warned = False
         self._new_locks()
-        if hasattr(os, "register_at_fork"):
+        if hasattr(os, "register_at_fork"):  # pragma: no branch  (Windows does not fork)
             # A lock that another thread held at the fork would never be released in the child.
             renew = weakref.WeakMethod(self._new_locks)
             os.register_at_fork(after_in_child=lambda: (method := renew()) and method())

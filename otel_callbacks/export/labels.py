@@ -50,7 +50,8 @@ _MARKERS: Final[Mapping[object, Marker]] = {
     "create_agent": Marker("●", "magenta"),
     "invoke_workflow": Marker("○", "magenta"),
 }
-_USES_TOKENS: Final = frozenset({"chat", "text_completion", "generate_content", "embeddings"})
+# A tuple: what an attribute holds may not be hashable.
+_USES_TOKENS: Final = ("chat", "text_completion", "generate_content", "embeddings")
 
 
 def attributes_of(span: ReadableSpan) -> Attributes:

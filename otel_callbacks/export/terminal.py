@@ -10,6 +10,7 @@ import re
 import shutil
 import unicodedata
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
 if TYPE_CHECKING:
@@ -125,13 +126,8 @@ def cut(text: str, width: int, mark: str = "…") -> str:
     room = width - columns(mark)
     if room < 0:
         return ""
-    kept: list[str] = []
-    for character in text:
-        room -= _columns_of(character)
-        if room < 0:
-            break
-        kept.append(character)
-    return "".join(kept) + mark
+    ends = accumulate(map(_columns_of, text))
+    return "".join(character for character, end in zip(text, ends, strict=True) if end <= room) + mark
 
 
 def duration(nanoseconds: int) -> str:

@@ -93,19 +93,19 @@ def _trace_lines(spans: list[ReadableSpan], look: Look) -> Iterator[str]:
 
 def _roots(spans: Sequence[ReadableSpan]) -> list[_Node]:
     """Link the spans, sorted by start, and return those that hang on nothing here; of a cycle, its earliest span."""
-    nodes = {_ids(span)[1]: _Node(span) for span in spans}
-    parents = {key: node.span.parent.span_id if node.span.parent else 0 for key, node in nodes.items()}
-    settled: set[int] = set()
+    nodes: dict[int | None, _Node] = {_ids(span)[1]: _Node(span) for span in spans}
+    parents = {key: node.span.parent.span_id if node.span.parent else None for key, node in nodes.items()}
+    settled: set[int | None] = set()
     roots: list[_Node] = []
     for key, node in nodes.items():
         # Who is passed on the way up from here: to meet one of them again is a cycle.
-        passed: set[int] = set()
+        passed: set[int | None] = set()
         at = key
         while at in nodes and at not in settled and at not in passed:
             passed.add(at)
             at = parents[at]
         if at in passed:
-            parents[key] = 0
+            parents[key] = None
         settled |= passed
         parent = nodes.get(parents[key])
         (parent.children if parent else roots).append(node)
@@ -179,7 +179,8 @@ def _bar(span: ReadableSpan, layout: _Layout) -> str:
     """Return when in the trace the span ran; the shortest is one column."""
     width, whole_ns = layout.bar, max(1, layout.end_ns - layout.start_ns)
     begin = min(width - 1, (_start_ns(span) - layout.start_ns) * width // whole_ns)
-    end = (_end_ns(span) - layout.start_ns) * width // whole_ns
+    end_ns = layout.end_ns if span.end_time is None else _end_ns(span)
+    end = (end_ns - layout.start_ns) * width // whole_ns
     return (" " * begin + "━" * max(1, end - begin)).ljust(width)
 
 
