@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from otel_callbacks.core import frameworks as _frameworks
 
 if TYPE_CHECKING:
-    from otel_callbacks.export.setup import Telemetry, configure
+    from otel_callbacks.export.setup import configure
+    from otel_callbacks.export.telemetry import Telemetry
     from otel_callbacks.handlers import AsyncOTelCallbackHandler, OTelCallbackHandler
     from otel_callbacks.integrations.langchain import instrument, uninstrument
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "AsyncOTelCallbackHandler": "otel_callbacks.handlers",
     "OTelCallbackHandler": "otel_callbacks.handlers",
-    "Telemetry": "otel_callbacks.export.setup",
+    "Telemetry": "otel_callbacks.export.telemetry",
     "configure": "otel_callbacks.export.setup",
     "instrument": "otel_callbacks.integrations.langchain",
     "uninstrument": "otel_callbacks.integrations.langchain",
