@@ -9,6 +9,8 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from importlib.metadata import version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,9 +45,20 @@ with open({log!r}, "a") as log:
     log.write("guarded\\n")
 """
 
+REQUESTS_SEEN = find_spec("opentelemetry.instrumentation") is not None
+"""The oldest OpenTelemetry that we support is older than the instrumentation that the demo likes to have."""
+
+needs_requests = pytest.mark.skipif(
+    not REQUESTS_SEEN, reason="opentelemetry-instrumentation-httpx is not installed"
+)
+
+# Before 1.2.5 LangGraph let a caller's metadata replace the agent's own, which is how an agent is told from a graph.
+AGENT_KNOWN = tuple(map(int, version("langgraph").split(".")[:3])) >= (1, 2, 5)
+AGENT = "invoke_agent travel-agent" if AGENT_KNOWN else "invoke_workflow agent-demo"
+
 TREES: list[Any] = [
     (
-        "invoke_agent travel-agent",
+        AGENT,
         [
             ("model", [("chat simulated-small", [("POST", [])])]),
             ("tools", [("execute_tool get_weather", [])]),
@@ -175,7 +188,7 @@ def tree_below(spans: list[dict[str, Any]], parent: str) -> list[Any]:
 
 def in_order(tree: Any) -> Any:
     """Return *tree* with siblings sorted: which of two parallel branches comes first is nobody's promise."""
-    return (tree[0], sorted(in_order(child) for child in tree[1]))
+    return (tree[0], sorted(in_order(child) for child in tree[1] if REQUESTS_SEEN or child[0] != "POST"))
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +261,7 @@ def test_the_parallel_branches_overlap_in_time(demo: Demo) -> None:
 def test_the_tool_that_fails_and_the_call_that_is_refused_are_errors_and_nothing_else_is(demo: Demo) -> None:
     failed = [span for span in demo.spans if span.get("status", {}).get("code") == 2]
     assert sorted(span["name"] for span in failed) == [
-        "POST",
+        *(["POST"] if REQUESTS_SEEN else []),
         "chat simulated-small:rate-limited",
         "execute_tool exchange_rate",
     ]
@@ -270,7 +283,7 @@ def test_the_streamed_call_knows_its_first_chunk(demo: Demo) -> None:
 
 def test_the_output_shows_each_tree_below_its_heading_and_where_the_trace_went(demo: Demo) -> None:
     places = [demo.out.index(text) for text in (
-        "1/5 agent", "invoke_agent travel-agent", "ConnectionError", "2/5 graph", "verdict", "3/5 retrieval",
+        "1/5 agent", AGENT, "ConnectionError", "2/5 graph", "verdict", "3/5 retrieval",
         "load notes and answer", "4/5 stream", "stream-demo", "5/5 retry", "429", "otel-callbacks-demo.jsonl",
     )]  # fmt: skip
     assert places == sorted(places)
@@ -298,7 +311,7 @@ def test_the_file_is_otlp_json_lines(demo: Demo, folder: Path) -> None:
         )
         assert name == "otel-callbacks-demo"
         spans += sum(len(scope.spans) for scope in parsed.resource_spans[0].scope_spans)
-    assert spans == len(demo.spans) > 40
+    assert spans == len(demo.spans) > 30
 
 
 def test_a_second_demo_replaces_the_first_one_s_file(demo: Demo, folder: Path) -> None:
@@ -306,6 +319,7 @@ def test_a_second_demo_replaces_the_first_one_s_file(demo: Demo, folder: Path) -
     assert all(line["resourceSpans"] for line in lines_of(folder / "otel-callbacks-demo.jsonl"))
 
 
+@needs_requests
 def test_spans_say_what_the_server_sent(witnessed: Witnessed) -> None:
     assert (witnessed.demo.code, witnessed.demo.err) == (0, "")
     assert len(witnessed.answered) == 8
@@ -332,6 +346,7 @@ def test_the_tools_that_ran_are_those_that_the_server_called_for(witnessed: Witn
     assert len(calls) == 2
 
 
+@needs_requests
 def test_every_request_carried_the_trace_of_the_run_that_made_it(witnessed: Witnessed) -> None:
     assert len(witnessed.exchanges) == 11
     for exchange in witnessed.exchanges:
@@ -341,6 +356,7 @@ def test_every_request_carried_the_trace_of_the_run_that_made_it(witnessed: Witn
         assert witnessed.call_of(exchange)["name"] in named
 
 
+@needs_requests
 def test_what_the_client_itself_tries_again_is_two_requests_of_one_call(witnessed: Witnessed) -> None:
     refused, answered = witnessed.exchanges[:2]
     assert (refused.status, answered.status) == (429, 200)
