@@ -20,7 +20,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Coroutine
 from contextvars import copy_context
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from otel_callbacks.callbacks import blocking
@@ -265,13 +264,13 @@ def _failed(call: Call, error: BaseException, failures: Failures) -> None:
 
 
 def _place(error: BaseException) -> str:
-    """Return the file and line that raised: what a developer needs, and nothing that the handler was told."""
+    """Return the module and line that raised: what a developer needs, and nothing that the handler was told."""
+    place = ""
     trace = error.__traceback__
-    if trace is None:
-        return "unknown place"
-    while trace.tb_next is not None:
+    while trace is not None:
+        place = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
         trace = trace.tb_next
-    return f"{PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    return place
 
 
 def _beyond_errors(failures: Failures) -> Failures:

@@ -50,7 +50,7 @@ class _Generator:
 
 
 _generator = _Generator()
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork either
+if hasattr(os, "register_at_fork"):  # pragma: no branch - not on Windows, which has no fork either
     os.register_at_fork(after_in_child=_generator.reset)
 
 
