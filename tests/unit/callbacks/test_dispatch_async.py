@@ -231,6 +231,7 @@ async def test_a_failing_handler_is_logged_and_obeys_raise_error(
     assert "secret" not in caplog.text
 
 
+@pytest.mark.logs
 async def test_a_start_that_raises_is_taken_back_for_all_who_saw_it() -> None:
     log: list[Any] = []
     bad = Async(log, "bad", raise_error=True, fails={"start": ValueError("x"), "error": RuntimeError()})
@@ -323,6 +324,7 @@ class TestCancellation:
             await starting
         assert log == [("slow", "start", "thread"), ("slow", "error CancelledError", "thread")]
 
+    @pytest.mark.logs
     async def test_a_cancellation_while_a_failed_start_is_taken_back_counts_more_than_the_failure(
         self,
     ) -> None:

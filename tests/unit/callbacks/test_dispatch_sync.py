@@ -119,6 +119,7 @@ def test_a_failing_handler_is_logged_without_its_message_and_the_others_go_on(
     assert "prompt" not in caplog.text
 
 
+@pytest.mark.logs
 def test_with_raise_error_the_exception_comes_after_everybody_had_the_end() -> None:
     log: list[Any] = []
     bad = Failing(log, "bad", fails=("end",), raise_error=True)
@@ -127,6 +128,7 @@ def test_with_raise_error_the_exception_comes_after_everybody_had_the_end() -> N
     assert log[-2:] == [("bad", "end"), ("good", "end")]
 
 
+@pytest.mark.logs
 def test_a_start_that_raises_is_taken_back_for_all_who_saw_it() -> None:
     """langchain-core leaves the runs of the other handlers open here for ever."""
     log: list[Any] = []
@@ -139,6 +141,7 @@ def test_a_start_that_raises_is_taken_back_for_all_who_saw_it() -> None:
     assert log[-1] == ("last", "error", "ValueError")
 
 
+@pytest.mark.logs
 def test_when_one_of_several_prompts_cannot_start_every_run_that_started_is_ended() -> None:
     events: list[Any] = []
 
@@ -163,6 +166,7 @@ def test_when_one_of_several_prompts_cannot_start_every_run_that_started_is_ende
     assert [run_id for event, run_id in events if event == "error"] == starts
 
 
+@pytest.mark.logs
 def test_where_nobody_listens_for_errors_there_is_nothing_to_take_back() -> None:
     class OnlyStarts(BaseCallbackHandler):
         raise_error = True
@@ -181,6 +185,7 @@ def test_an_interrupt_in_a_handler_passes_but_robs_nobody_of_the_end() -> None:
     assert log[-1] == ("good", "end")
 
 
+@pytest.mark.logs
 def test_an_interrupt_counts_more_than_a_handlers_error() -> None:
     log: list[Any] = []
     with pytest.raises(KeyboardInterrupt):
@@ -382,6 +387,7 @@ class TestHandleEvent:
         handle_event([Off(log, "off"), Recorder(log, "on")], "on_chain_end", "ignore_chain", {})
         assert log == [("on", "end")]
 
+    @pytest.mark.logs
     def test_a_start_sent_by_hand_is_not_taken_back(self) -> None:
         log: list[Any] = []
         with pytest.raises(ValueError, match="prompt"):
