@@ -38,6 +38,12 @@ def engine_of(provider: TracerProvider) -> Engine:
         return engine
 
 
+def use_engine(provider: TracerProvider, engine: Engine) -> None:
+    """Give *provider* an engine that was made elsewhere, with a clock and limits of its own."""
+    with _lock:
+        _engines[provider] = engine
+
+
 def _make(provider: TracerProvider) -> Engine:
     settings = Settings.lenient(os.environ, logger.warning)
     table = RunTable(settings.max_open_runs)

@@ -1,0 +1,88 @@
+"""What every test may ask for: a provider in memory, a handler on it, and silence in the log."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from otel_callbacks import OTelCallbackHandler
+from tests.scene import Scene
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from opentelemetry.trace import Tracer
+
+# Nobody can want these; a warning about anything else is wanted where faults are staged.
+CONTEXTS = "opentelemetry.context"
+LOGGERS = ("opentelemetry", "otel_callbacks")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "logs: the test makes OpenTelemetry or this package log a warning")
+
+
+class _Heard(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_logged(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A warning about contexts (one that cannot be detached) fails any test; one of any kind, those that use `provider`.
+
+    Unless they are marked ``logs``, or look for themselves with ``caplog``.
+    """
+    heard = _Heard()
+    for name in LOGGERS:
+        logging.getLogger(name).addHandler(heard)
+    yield
+    for name in LOGGERS:
+        logging.getLogger(name).removeHandler(heard)
+    quiet = "provider" in request.fixturenames and not (
+        "caplog" in request.fixturenames or request.node.get_closest_marker("logs") is not None
+    )
+    lines = [
+        f"{record.name}: {record.getMessage()}"
+        for record in heard.records
+        if quiet or record.name == CONTEXTS
+    ]
+    assert not lines, lines
+
+
+@pytest.fixture
+def exporter() -> InMemorySpanExporter:
+    return InMemorySpanExporter()
+
+
+@pytest.fixture
+def provider(exporter: InMemorySpanExporter) -> TracerProvider:
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    return provider
+
+
+@pytest.fixture
+def handler(provider: TracerProvider) -> OTelCallbackHandler:
+    """The handler under test: on `provider`, and with faults of our own raised."""
+    return OTelCallbackHandler(provider, raise_errors=True)
+
+
+@pytest.fixture
+def tracer(provider: TracerProvider) -> Tracer:
+    """For spans made by hand, as the application's and its HTTP client's are."""
+    return provider.get_tracer("application")
+
+
+@pytest.fixture
+def scene(provider: TracerProvider, exporter: InMemorySpanExporter, handler: OTelCallbackHandler) -> Scene:
+    return Scene(provider, exporter, handler)
