@@ -21,7 +21,7 @@ from otel_callbacks.core.engine import Engine
 from otel_callbacks.core.events import RunKind
 from otel_callbacks.core.mapping import Mapper
 from otel_callbacks.core.policy import Policy
-from otel_callbacks.core.reading import field, sequence
+from otel_callbacks.core.reading import field, mapping, sequence
 from otel_callbacks.core.redact import Redactor
 from otel_callbacks.core.values import AttributeValue
 from otel_callbacks.otel.engines import engine_of, global_provider
@@ -291,7 +291,8 @@ class OTelCallbackHandler(BaseCallbackHandler, _ForLangChain):
         """Count a chunk; the first one is timed."""
         engine = self._bound
         if engine is not None:
-            engine.chunk(self._policy, run_id, marker=not token and _is_end_marker(chunk))
+            blank = not token if type(token) is str else _is_blank(token)
+            engine.chunk(self._policy, run_id, marker=blank and _is_end_marker(chunk))
 
     def _note(self, run_id: object, name: str, attributes: dict[str, AttributeValue]) -> None:
         engine = self._bound or self._engine()
@@ -300,7 +301,7 @@ class OTelCallbackHandler(BaseCallbackHandler, _ForLangChain):
 
     def on_text(self, text: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any) -> Any:
         """Note that the run had something to say, and how much; the text itself is content."""
-        length = str.__len__(text) if isinstance(text, str) else 0
+        length = len(values.string(text) or "")
         self._note(run_id, semconv.EVENT_TEXT, {semconv.EVENT_CHARACTERS: length})
 
     def on_retry(
@@ -309,7 +310,7 @@ class OTelCallbackHandler(BaseCallbackHandler, _ForLangChain):
         """Note that the model's client tries again."""
         engine = self._bound or self._engine()
         if engine is not None:
-            engine.retry(self._policy, run_id, field(retry_state, "attempt_number"))
+            engine.retry(self._policy, run_id, values.integer(field(retry_state, "attempt_number")))
 
     def on_agent_action(
         self, action: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
@@ -382,7 +383,13 @@ def _restored(
 
 def _is_end_marker(chunk: object) -> bool:
     """Tell the empty chunk with which LangChain itself says that the last one has come."""
-    return field(field(chunk, "message"), "chunk_position") == "last" and not field(chunk, "generation_info")
+    position = values.string(field(field(chunk, "message"), "chunk_position"))
+    return position == "last" and not mapping(field(chunk, "generation_info"))
+
+
+def _is_blank(token: object) -> bool:
+    """Tell a token without text; it may be a list of content blocks."""
+    return token is None or (type(token) is list and not token)
 
 
 def _graph(event: object) -> dict[str, AttributeValue]:

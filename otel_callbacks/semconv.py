@@ -92,6 +92,7 @@ RUN_RETRIES: Final = "langchain.run.retries"
 RUN_CHUNKS: Final = "langchain.run.chunks"
 TAGS: Final = "langchain.tags"
 METADATA_PREFIX: Final = "langchain.metadata."
+METADATA_OMITTED: Final = "langchain.metadata_omitted_count"  # keys for which there was no room
 RETRIEVER_DOCUMENTS: Final = "langchain.retriever.document_count"
 
 EVENT_TEXT: Final = "langchain.text"

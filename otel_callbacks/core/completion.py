@@ -38,6 +38,8 @@ def read_error(policy: Policy, error: object, ended: RunEnded) -> None:
         ended.failure = failure = failures.failure_of(error, capture=policy.capture_errors)
         if failure.message is not None:
             failure.message = policy.error_text(failure.message)
+        if failure.stacktrace is not None:
+            failure.stacktrace = policy.error_text(failure.stacktrace)
 
 
 def complete(run: Run, ended: RunEnded) -> list[Exception]:
@@ -79,5 +81,6 @@ def _add_outcome(run: Run, ended: RunEnded, attributes: dict[str, AttributeValue
     if ended.error_type is not None:
         attributes[semconv.ERROR_TYPE] = ended.error_type
     if ended.failure is not None and ended.failure.identity == run.failed_with:
-        ended.failure.stacktrace = None  # the span where it was raised has it (conventions: record once)
-        ended.failure.inherited = True
+        ended.failure.inherited = (
+            True  # the span where it was raised has its stack (conventions: record once)
+        )

@@ -7,6 +7,7 @@ callback is one synchronous stretch, so that it is safe on an event loop.
 from __future__ import annotations
 
 from typing import Any, Final, Protocol
+from uuid import UUID
 
 from otel_callbacks import semconv
 from otel_callbacks.core import completion, mapping, normalize
@@ -14,11 +15,11 @@ from otel_callbacks.core.clock import Clock, SystemClock
 from otel_callbacks.core.events import RunEnded, RunKind, RunNoted
 from otel_callbacks.core.mapping import Description
 from otel_callbacks.core.policy import Policy
-from otel_callbacks.core.runs import Run, RunTable, end_reason_of_duplicate
+from otel_callbacks.core.runs import Run, RunTable, is_same_start
 from otel_callbacks.core.shield import Shield
 from otel_callbacks.core.tasks import TaskWatch
 from otel_callbacks.core.values import AttributeValue
-from otel_callbacks.semconv import EndReason, SpanKind
+from otel_callbacks.semconv import EndReason
 
 DEFAULT_MAX_OPEN: Final = 100_000  # about 100 MB of open runs; more means that ends are being lost
 DEFAULT_MAX_IDLE_S: Final = 7_200.0
@@ -93,32 +94,31 @@ class Engine:
             if key is None:
                 self._shield.count("run_id_invalid")
                 return
-            if key in self._table.open and not self._make_way(key, policy, tags):
+            running = self._table.open.get(key)
+            if running is not None and not self._make_way(running, policy, tags):
                 return
             previous = self._table.recall(key)
             if previous is not None and key in self._early:
                 self._shield.count("start_after_end")
                 return
-            run, parent = self._opened(kind, policy, key, run_id, parent_run_id, tags, now)
+            run = self._made(kind, policy, key, run_id, parent_run_id, tags, now)
             if run.parent is not None and run.parent.muted:
-                run.muted = True
-                run.span = run.parent.span
-                return
-            description = self._describe(kind, run, serialized, tags, metadata, extra)
-            attributes = description.attributes
-            attributes[semconv.RUN_ID] = run.id
-            if run.parent is not None:
-                attributes[semconv.RUN_PARENT_ID] = run.parent.id
-            elif parent_run_id is not None and (parent_key := normalize.run_key(parent_run_id)) is not None:
-                attributes[semconv.RUN_PARENT_ID] = normalize.run_id_text(parent_key)
-            run.attributes = description.attributes = policy.redacted(attributes)
-            run.span_name = description.name
-            self._sink.open(run, description, parent, previous, framework=framework)
-            self._tidy(run, now)
+                run.muted, run.span = True, run.parent.span
+            else:
+                description = self._describe(kind, run, serialized, tags, metadata, extra)
+                self._open(run, description, previous, framework=framework)
+            run.watch = self._tasks.current()
+            # In the table only now, so that what another thread finds there can be ended.
+            if not self._table.add(run):
+                self._end(run, RunEnded(now, reason=EndReason.DUPLICATE_START))
+            for old in self._table.overflow():
+                self._end(old, RunEnded(self._monotonic_ns(), reason=EndReason.EVICTED))
+            if run.parent is None and now - self._swept_ns > SWEEP_INTERVAL_NS:
+                self.sweep()
         except Exception as fault:
             self._shield.fault("start", fault, reraise=policy.raise_errors)
 
-    def _opened(
+    def _made(
         self,
         kind: RunKind,
         policy: Policy,
@@ -127,35 +127,48 @@ class Engine:
         parent_run_id: object,
         tags: object,
         now: int,
-    ) -> tuple[Run, Any]:
-        """Put the run into the table; return it and what stands for its parent, if anything does."""
-        table = self._table
+    ) -> Run:
+        """Return a run, its attributes the ids; it is not open yet."""
+        run_text = str(run_id) if type(run_id) is UUID else normalize.run_id_text(key)
         parent_key = normalize.run_key(parent_run_id) if parent_run_id is not None else None
         if parent_key == key:
             self._shield.count("own_parent")
             parent_key = None
-        parent = table.open.get(parent_key) if parent_key is not None else None
-        run = Run(key, str(run_id), kind, parent, policy, tags)
+        parent = self._table.open.get(parent_key) if parent_key is not None else None
+        run = Run(key, run_text, kind, parent, policy, tags)
+        run.parent_key = parent_key
         run.start_ns = run.touched_ns = now
-        run.watch = self._tasks.current()
-        if run.watch is not None:
-            run.watch[key] = run
+        run.offset_ns = parent.offset_ns if parent is not None else self._clock.offset_ns()
+        run.attributes[semconv.RUN_ID] = run_text
         if parent is not None:
-            run.offset_ns = parent.offset_ns
-            table.add(run)
-            return run, parent.span
-        run.offset_ns = self._clock.offset_ns()
-        table.add(run)
-        return run, table.recall(parent_key) if parent_key is not None else None
+            run.attributes[semconv.RUN_PARENT_ID] = parent.id
+        elif parent_key is not None:
+            run.attributes[semconv.RUN_PARENT_ID] = normalize.run_id_text(parent_key)
+        return run
 
-    def _make_way(self, key: int, policy: Policy, tags: object) -> bool:
-        """Return whether a start may open *key* although a run of that id is open; ends that one if so."""
+    def _parent_span(self, run: Run) -> Any:
+        """Return what the sink keeps for the parent of *run*, open or ended; None if there is none or it is unknown."""
+        parent = run.parent
+        if parent is not None and parent.children is not None:
+            return parent.span
+        # It has ended, perhaps in another thread since it was looked up.
+        ended = self._table.recall(run.parent_key) if run.parent_key is not None else None
+        return ended if ended is not None or parent is None else parent.span
+
+    def _open(self, run: Run, description: Description, previous: Any, *, framework: bool) -> None:
+        """Let the sink open *run* as it is described."""
+        run.attributes = description.attributes = run.policy.redacted(description.attributes)
+        run.operation, run.span_name = description.operation, description.name
+        self._sink.open(run, description, self._parent_span(run), previous, framework=framework)
+
+    def _make_way(self, running: Run, policy: Policy, tags: object) -> bool:
+        """Return whether a start may open the key of *running*, which is open; ends that one if so."""
+        if is_same_start(running, policy, tags):
+            if policy is running.policy:
+                running.copies += 1
+            return False
         self._shield.count("duplicate_start")
-        running = self._table.open.get(key)
-        reason = end_reason_of_duplicate(running, policy, tags) if running is not None else None
-        if running is None or reason is None:
-            return running is None
-        self._end_for(key, reason)
+        self._end_for(running.key, EndReason.DUPLICATE_START)
         return True
 
     def _describe(
@@ -169,30 +182,21 @@ class Engine:
     ) -> Description:
         try:
             event = normalize.started(kind, serialized, tags, metadata, extra)
-            run.name = event.name
-            integration = event.metadata.get("ls_integration")
-            run.integration = integration if type(integration) is str else None
-            if run.parent is not None and not run.parent.steps:
-                run.parent.steps = any(tag.startswith(mapping.STEP_TAG) for tag in event.tags)
             return mapping.describe(event, run, run.policy.max_length)
         except Exception as fault:
             # A run that we cannot describe is still a run: time, parent and outcome are worth having.
             self._shield.fault("describe", fault, reraise=run.policy.raise_errors)
-            return Description(kind.value, SpanKind.INTERNAL, None, {semconv.RUN_KIND: kind.value})
-
-    def _tidy(self, run: Run, now: int) -> None:
-        """Sweep now and then: after a start, because what fills the table should also empty it."""
-        for old in self._table.overflow():
-            self._close(old, RunEnded(self._monotonic_ns(), reason=EndReason.EVICTED))
-        if run.parent is None and now - self._swept_ns > SWEEP_INTERVAL_NS:
-            self.sweep()
+            return mapping.undescribed(run)
 
     # -- what happens in between --------------------------------------------------------------------------------------
 
-    def chunk(self, policy: Policy, run_id: Any, *, marker: bool = False) -> None:
+    def chunk(self, policy: Policy, run_id: object, *, marker: bool = False) -> None:
         """Count a streamed chunk; the first one is timed. *marker*: an empty chunk that only says "that was the last"."""
         try:
-            run = self._table.open.get(run_id.int)
+            key = (
+                run_id.int if type(run_id) is UUID else normalize.run_key(run_id)
+            )  # inlined: it is called most
+            run = self._table.open.get(key) if key is not None else None
             if run is not None and run.policy is policy:
                 if run.chunks == 0:
                     run.first_chunk_ns = self._monotonic_ns()
@@ -204,7 +208,7 @@ class Engine:
     def note(self, policy: Policy, run_id: object, name: str, attributes: dict[str, AttributeValue]) -> None:
         """Add a span event to an open run."""
         try:
-            run = self._open_run(policy, run_id)
+            run = self._run_to_note(policy, run_id)
             if run is not None:
                 run.touched_ns = now = self._monotonic_ns()
                 note = RunNoted(now + run.offset_ns, name, policy.redacted(attributes))
@@ -212,15 +216,18 @@ class Engine:
         except Exception as fault:
             self._shield.fault("note", fault, reraise=policy.raise_errors)
 
-    def retry(self, policy: Policy, run_id: object, attempt: object) -> None:
-        """Note that the run's client tries again; *attempt* counts from 1."""
-        run = self._open_run(policy, run_id)
-        if run is not None:
-            run.retries += 1
-            number = attempt if type(attempt) is int else run.retries
-            self.note(policy, run_id, semconv.EVENT_RETRY, {semconv.EVENT_RETRY_ATTEMPT: number})
+    def retry(self, policy: Policy, run_id: object, attempt: int | None) -> None:
+        """Note that the run's client tries again; *attempt* counts from 1, None if the client does not count."""
+        try:
+            run = self._run_to_note(policy, run_id)
+            if run is not None:
+                run.retries += 1
+                number = run.retries if attempt is None else attempt
+                self.note(policy, run_id, semconv.EVENT_RETRY, {semconv.EVENT_RETRY_ATTEMPT: number})
+        except Exception as fault:
+            self._shield.fault("retry", fault, reraise=policy.raise_errors)
 
-    def _open_run(self, policy: Policy, run_id: object) -> Run | None:
+    def _run_to_note(self, policy: Policy, run_id: object) -> Run | None:
         key = normalize.run_key(run_id)
         run = self._table.open.get(key) if key is not None else None
         return run if run is not None and run.policy is policy and not run.muted else None
@@ -232,16 +239,15 @@ class Engine:
     ) -> None:
         """End a run that succeeded, as far as its framework knows."""
         try:
-            now = self._monotonic_ns()
-            ended = RunEnded(now)
-            run = self._pop(run_id) or self._unseen(
-                kind, policy, run_id, parent_run_id, ended, is_error=False
-            )
+            ended = RunEnded(self._monotonic_ns())
+            run = self._taken(kind, policy, run_id, parent_run_id, ended, is_error=False)
             if run is None:
                 return
-            if not run.muted:
-                completion.read_output(run.kind, output, ended)
-            self._close(run, ended)
+            try:
+                if not run.muted:
+                    completion.read_output(run.kind, output, ended)
+            finally:
+                self._end(run, ended)
         except Exception as fault:
             self._shield.fault("end", fault, reraise=policy.raise_errors)
 
@@ -256,24 +262,20 @@ class Engine:
     ) -> None:
         """End a run with an exception; *partial* is the result so far, where the framework has one."""
         try:
-            now = self._monotonic_ns()
-            ended = RunEnded(now)
-            run = self._pop(run_id) or self._unseen(kind, policy, run_id, parent_run_id, ended, is_error=True)
+            ended = RunEnded(self._monotonic_ns())
+            run = self._taken(kind, policy, run_id, parent_run_id, ended, is_error=True)
             if run is None:
                 return
-            if not run.muted:
-                if partial is not None:
+            try:
+                if not run.muted:
+                    completion.read_error(run.policy, error, ended)
                     completion.read_output(run.kind, partial, ended)
-                completion.read_error(run.policy, error, ended)
-            self._close(run, ended)
+            finally:
+                self._end(run, ended)
         except Exception as fault:
             self._shield.fault("fail", fault, reraise=policy.raise_errors)
 
-    def _pop(self, run_id: object) -> Run | None:
-        key = normalize.run_key(run_id)
-        return self._table.pop(key) if key is not None else None
-
-    def _unseen(
+    def _taken(
         self,
         kind: RunKind,
         policy: Policy,
@@ -283,62 +285,64 @@ class Engine:
         *,
         is_error: bool,
     ) -> Run | None:
-        """Answer an end without an open run: nothing for a second end, a span without length if that is worth having.
+        """Return the run that an end is for, out of the table and now the caller's to end.
 
-        An error is never dropped, and an end is kept where its parent is known, so that it has a place in a tree.
+        None for a second end. An end whose start was never seen gets a run without length if that is worth having: an error
+        is never dropped, and an end is kept where its parent is known, so that it has a place in a tree.
         """
         key = normalize.run_key(run_id)
         if key is None:
             self._shield.count("run_id_invalid")
             return None
+        run = self._table.pop(key)
+        if run is not None:
+            return run
         if self._table.recall(key) is not None:
             self._shield.count("end_after_end")
             return None
         self._shield.count("end_without_start")
-        run, parent = self._opened(kind, policy, key, run_id, parent_run_id, None, ended.time_ns)
-        self._table.pop(key)
-        if not is_error and parent is None:
+        run = self._made(kind, policy, key, run_id, parent_run_id, None, ended.time_ns)
+        if not is_error and self._parent_span(run) is None:
             return None
         while len(self._early) >= MAX_EARLY_ENDS:
             self._early.pop(next(iter(self._early)), None)
         self._early[key] = None
         ended.reason = EndReason.START_MISSING
-        run.span_name = kind.value
-        run.attributes = {semconv.RUN_KIND: kind.value, semconv.RUN_ID: run.id}
-        description = Description(kind.value, SpanKind.INTERNAL, None, run.attributes)
-        self._sink.open(run, description, parent, None, framework=True)
+        self._open(run, mapping.undescribed(run), None, framework=True)
         return run
 
     def _end_for(self, key: int, reason: EndReason) -> None:
         run = self._table.pop(key)
         if run is not None:
-            self._close(run, RunEnded(self._monotonic_ns(), reason=reason))
+            self._end(run, RunEnded(self._monotonic_ns(), reason=reason))
 
     def _lost(self, runs: list[Run], reason: EndReason) -> None:
         for run in runs:
             self._end_for(run.key, reason)
 
-    def _close(self, run: Run, ended: RunEnded) -> None:
-        """End *run*, already out of the table, and before it whatever below it is still open."""
-        if run.children:
-            for child in self._table.pop_below(run):
-                self._close_one(child, RunEnded(ended.time_ns, reason=EndReason.PARENT_ENDED))
-        run.children = None
-        self._close_one(run, ended)
+    def _end(self, run: Run, ended: RunEnded) -> None:
+        """End *run*, out of the table, and before it whatever below it is still open; whatever fails, all are ended."""
+        faults: list[Exception] = []
+        for child in self._table.pop_below(run):
+            self._end_one(child, RunEnded(ended.time_ns, reason=EndReason.PARENT_ENDED), faults)
+        self._end_one(run, ended, faults)
+        for fault in faults:
+            self._shield.fault("completion", fault, reraise=run.policy.raise_errors)
 
-    def _close_one(self, run: Run, ended: RunEnded) -> None:
-        ended.time_ns += run.offset_ns
-        if run.muted:
-            self._table.remember(run.key, self._sink.close(run, ended))
-            return
-        try:
-            faults = completion.complete(run, ended)
-            for fault in faults:
-                self._shield.fault("mapper", fault, reraise=run.policy.raise_errors)
-        except Exception as fault:
-            self._shield.fault("complete", fault, reraise=run.policy.raise_errors)
-        self._table.remember(run.key, self._sink.close(run, ended))
+    def _end_one(self, run: Run, ended: RunEnded, faults: list[Exception]) -> None:
         parent = run.parent
+        if parent is not None:
+            parent.touched_ns = ended.time_ns
+        ended.time_ns += run.offset_ns
+        try:
+            if not run.muted:
+                faults += completion.complete(run, ended)
+        except Exception as fault:
+            faults.append(fault)
+        try:
+            self._table.remember(run.key, self._sink.close(run, ended))
+        except Exception as fault:
+            faults.append(fault)
         if parent is not None and ended.failure is not None:
             parent.failed_with = ended.failure.identity
 
@@ -348,15 +352,16 @@ class Engine:
         """End the runs that nothing has touched for too long: the last net, for what no other event will ever end."""
         now = self._swept_ns = self._monotonic_ns()
         for run in self._table.idle(now - self._max_idle_ns):
-            self._close(run, RunEnded(now, reason=EndReason.EXPIRED))
+            self._end(run, RunEnded(now, reason=EndReason.EXPIRED))
 
     def close_all(self, reason: EndReason = EndReason.SHUTDOWN) -> int:
         """End every open run, children before parents, and return how many there were."""
         count = 0
         for key in reversed(list(self._table.open)):
-            if key in self._table.open:
+            run = self._table.pop(key)
+            if run is not None:
                 count += 1
-                self._end_for(key, reason)
+                self._end(run, RunEnded(self._monotonic_ns(), reason=reason))
         return count
 
     def forget(self) -> None:

@@ -45,14 +45,14 @@ class Failure:
         type: ``module.QualName``, builtins without their module.
         message: Redacted and capped; None when it could not be had or must not be said.
         stacktrace: File, line and function of each frame, at most 8 kB; None when not wanted.
-        identity: What tells whether an ancestor fails with the very same exception.
+        identity: A number that tells whether an ancestor fails with the very same exception.
         inherited: A run below failed with the same exception, and its span has the details.
     """
 
     type: str
     message: str | None
     stacktrace: str | None
-    identity: tuple[int, str]
+    identity: int
     inherited: bool = False
 
 
@@ -65,7 +65,7 @@ class RunEnded:
     """
 
     time_ns: int
-    attributes: dict[str, AttributeValue] = field(default_factory=dict)
+    attributes: dict[str, AttributeValue] = field(default_factory=dict[str, AttributeValue])
     failure: Failure | None = None
     outcome: Outcome | None = None
     reason: EndReason | None = None

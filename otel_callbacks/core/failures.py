@@ -7,12 +7,13 @@ locals mean content.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeAlias, TypeGuard
 
 from otel_callbacks.core.events import Failure
-from otel_callbacks.core.values import clean
+from otel_callbacks.core.values import class_path, clean, string
 from otel_callbacks.semconv import ERROR_TYPE_OTHER, Outcome
 
 MAX_MESSAGE_LENGTH: Final = 4_096
@@ -34,75 +35,79 @@ _OUTCOMES: Final[dict[tuple[str, str], Outcome]] = {
 }
 CONTROL_FLOW: Final = frozenset({Outcome.INTERRUPTED, Outcome.HANDED_OFF, Outcome.DRAINED})
 
-_outcome_of_type: dict[type, Outcome | None] = {}  # bounded by MAX_TYPES: classes can be made at run time
-MAX_TYPES: Final = 1_024
-
 
 def outcome_of(error: object) -> Outcome | None:
     """Return what *error* means when it is not a failure; None when it is one."""
-    cls = type(error)
-    try:
-        return _outcome_of_type[cls]
-    except KeyError:
-        pass
-    found = None
-    for base in cls.__mro__:
-        found = _OUTCOMES.get((str(base.__module__).partition(".")[0], base.__name__))
-        if found is not None:
+    for base in type.__getattribute__(type(error), "__mro__"):
+        if base is Exception:  # every outcome below stands in the table by a class of its own
             break
-    if len(_outcome_of_type) < MAX_TYPES:
-        _outcome_of_type[cls] = found
-    return found
+        module, _, name = class_path(base).partition(".")
+        found = _OUTCOMES.get((module, name.rpartition(".")[2]))
+        if found is not None:
+            return found
+    return None
 
 
 def type_of(error: object) -> str:
     """Return the value of ``error.type`` for *error*: its class's name with the module, builtins without."""
-    if not isinstance(error, BaseException):
+    if not _is_exception(error):
         # Callbacks get None and plain strings from frameworks that gave up; no class tells more than "other".
         return ERROR_TYPE_OTHER
-    cls = type(error)
-    module = cls.__module__
-    if module == "asyncio.exceptions":  # where CPython keeps what everybody calls asyncio.CancelledError
-        module = "asyncio"
-    return clean(cls.__qualname__ if module == "builtins" else f"{module}.{cls.__qualname__}", 256)
+    path = class_path(type(error))
+    # asyncio.exceptions is where CPython keeps what everybody calls asyncio.CancelledError
+    return path.removeprefix("builtins.").replace("asyncio.exceptions.", "asyncio.", 1)
+
+
+def _is_exception(error: object) -> TypeGuard[BaseException]:
+    return issubclass(type(error), BaseException)  # isinstance would ask the object, which may lie or raise
 
 
 def failure_of(error: object, *, capture: bool) -> Failure:
     """Take *error* down; its message and stack only if *capture*."""
     kind = type_of(error)
-    message = stacktrace = None
-    if capture:
-        message = _message(error)
-        if isinstance(error, BaseException):
-            stacktrace = _stack(error.__traceback__, kind)
-    return Failure(kind, message, stacktrace, (id(error), kind))
+    message = _message(error) if capture else None
+    if not _is_exception(error):
+        return Failure(kind, message, None, hash((id(error), message)))
+    first, omitted, last = _frames(error.__traceback__)
+    stacktrace = _stack(first, omitted, last, kind) if capture else None
+    origin = last[-1] if last else first[-1] if first else None
+    # An address alone is soon another exception's, but hardly one's of the same type, text and origin.
+    return Failure(kind, message, stacktrace, hash((id(error), kind, message, origin)))
 
 
 def _message(error: object) -> str | None:
-    if type(error) is str:
-        return clean(error, MAX_MESSAGE_LENGTH)
-    if not isinstance(error, BaseException):
-        return None
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - an exception whose __str__ raises is still an exception worth recording
-        return None
-    return clean(text, MAX_MESSAGE_LENGTH) if type(text) is str and text else None
+    if _is_exception(error):
+        try:
+            error = str(error)
+        except Exception:  # noqa: BLE001 - an exception whose __str__ raises is still an exception worth recording
+            return None
+    text = string(error)
+    return clean(text, MAX_MESSAGE_LENGTH) if text else None
 
 
-def _stack(traceback: TracebackType | None, kind: str) -> str:
-    lines = [f'  File "{file}", line {line}, in {function}' for file, line, function in _frames(traceback)]
-    if len(lines) > MAX_FRAMES:
-        half = MAX_FRAMES // 2
-        lines[half:-half] = [f"  [{len(lines) - MAX_FRAMES} frames]"]
+_Frame: TypeAlias = tuple[str, int, str]  # file, line, function
+
+
+def _stack(first: Sequence[_Frame], omitted: int, last: Sequence[_Frame], kind: str) -> str:
+    lines = [f'  File "{file}", line {line}, in {function}' for file, line, function in (*first, *last)]
+    if omitted:
+        lines.insert(len(first), f"  [{omitted} frames]")
     text = "\n".join(["Traceback (most recent call last):", *lines, kind])
     return clean(
-        text if len(text) <= MAX_STACK_LENGTH else "…" + text[-MAX_STACK_LENGTH:], MAX_STACK_LENGTH + 1
+        "…" + text[-MAX_STACK_LENGTH:] if len(text) > MAX_STACK_LENGTH else text, MAX_STACK_LENGTH + 1
     )
 
 
-def _frames(traceback: TracebackType | None) -> Iterable[tuple[str, int, str]]:
+def _frames(traceback: TracebackType | None) -> tuple[list[_Frame], int, deque[_Frame]]:
+    """Return the outermost frames, how many are left out, and the innermost ones: a stack may be very deep."""
+    first: list[_Frame] = []
+    last: deque[_Frame] = deque(maxlen=MAX_FRAMES // 2)
+    count = 0
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        yield code.co_filename, traceback.tb_lineno or 0, code.co_qualname
+        (first if count < MAX_FRAMES // 2 else last).append(
+            (code.co_filename, traceback.tb_lineno or 0, code.co_qualname)
+        )
+        count += 1
         traceback = traceback.tb_next
+    return first, count - len(first) - len(last), last

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from otel_callbacks import semconv
 from otel_callbacks.core import metadata, request, values
 from otel_callbacks.core.events import RunKind, RunStarted
-from otel_callbacks.core.reading import mapping, string
-from otel_callbacks.core.values import AttributeValue
+from otel_callbacks.core.reading import mapping
+from otel_callbacks.core.values import AttributeValue, string
 from otel_callbacks.semconv import CLIENT_OPERATIONS, Operation, SpanKind
 
 if TYPE_CHECKING:
@@ -42,8 +42,12 @@ class Description:
 
 
 def describe(event: RunStarted, run: Run, limit: int) -> Description:
-    """Return what the span of *run* says at its start; *limit* is the longest value in characters."""
-    attributes: dict[str, AttributeValue] = {}
+    """Return what the span of *run* says at its start, in addition to its ids; *limit* is the longest value in characters."""
+    run.name = event.name
+    run.integration = string(event.metadata.get("ls_integration"))
+    if run.parent is not None and not run.parent.steps:
+        run.parent.steps = any(tag.startswith(STEP_TAG) for tag in event.tags)
+    attributes = run.attributes
     operation, target = _DESCRIBERS[event.kind](event, run, attributes)
     if operation is not None:
         attributes[semconv.OPERATION_NAME] = operation.value
@@ -59,30 +63,42 @@ def describe(event: RunStarted, run: Run, limit: int) -> Description:
     return Description(name, span_kind, operation, attributes)
 
 
+def undescribed(run: Run) -> Description:
+    """Return what is said of a run of which nothing is known but its kind and its ids."""
+    run.attributes[semconv.RUN_KIND] = run.kind.value
+    return Description(run.kind.value, SpanKind.INTERNAL, None, run.attributes)
+
+
 def workflow(run: Run, attributes: dict[str, AttributeValue]) -> str:
-    """Make *run* a workflow's: add the attributes, return the span's name."""
+    """Make *run* a workflow's, which its children's tags told: add the attributes, return the span's name."""
     attributes[semconv.OPERATION_NAME] = Operation.INVOKE_WORKFLOW.value
-    target = run.name if run.name not in DEFAULT_NAMES else None
+    return semconv.span_name(Operation.INVOKE_WORKFLOW, _workflow(run, attributes))
+
+
+def _workflow(run: Run, attributes: dict[str, AttributeValue]) -> str | None:
+    target = _given(run.name)
     if target:
         attributes[semconv.WORKFLOW_NAME] = target
-    return semconv.span_name(Operation.INVOKE_WORKFLOW, target)
+    return target
 
 
 _Described: TypeAlias = tuple[Operation | None, str | None]
 
 
 def _chain(event: RunStarted, run: Run, attributes: dict[str, AttributeValue]) -> _Described:
-    given = event.metadata
-    integration = given.get("ls_integration") if given else None
-    if integration == AGENT_INTEGRATION and _is_agent_root(event, run):
-        name = string(given.get("lc_agent_name")) or (None if event.name in DEFAULT_NAMES else event.name)
+    if run.integration == AGENT_INTEGRATION and _is_agent_root(event, run):
+        name = values.name(event.metadata.get("lc_agent_name")) or _given(event.name)
         if name:
-            run.agent = attributes[semconv.AGENT_NAME] = values.clean(name, values.MAX_NAME_LENGTH)
-        return Operation.INVOKE_AGENT, run.agent if name else None
-    if run.parent is None and (event.name == "RunnableSequence" or integration == GRAPH_INTEGRATION):
-        workflow(run, attributes)
-        return Operation.INVOKE_WORKFLOW, attributes.get(semconv.WORKFLOW_NAME)  # type: ignore[return-value] # a string
+            run.agent = attributes[semconv.AGENT_NAME] = name
+        return Operation.INVOKE_AGENT, name
+    if run.parent is None and (event.name == "RunnableSequence" or run.integration == GRAPH_INTEGRATION):
+        return Operation.INVOKE_WORKFLOW, _workflow(run, attributes)
     return None, None
+
+
+def _given(name: str | None) -> str | None:
+    """Return *name* if the application gave it."""
+    return None if name in DEFAULT_NAMES else name
 
 
 def _is_agent_root(event: RunStarted, run: Run) -> bool:
@@ -92,7 +108,10 @@ def _is_agent_root(event: RunStarted, run: Run) -> bool:
     parent = run.parent
     if parent is None or parent.integration != AGENT_INTEGRATION:
         return True
-    return event.name is not None and event.name in (event.metadata.get("lc_agent_name"), "LangGraph")
+    return event.name is not None and event.name in (
+        values.name(event.metadata.get("lc_agent_name")),
+        "LangGraph",
+    )
 
 
 def _tool(event: RunStarted, run: Run, attributes: dict[str, AttributeValue]) -> _Described:
@@ -103,9 +122,9 @@ def _tool(event: RunStarted, run: Run, attributes: dict[str, AttributeValue]) ->
     description = string(event.serialized.get("description"))
     if description:
         attributes[semconv.TOOL_DESCRIPTION] = values.clean(description, 1_024)
-    call_id = string(event.extra.get("tool_call_id"))
+    call_id = values.short(event.extra.get("tool_call_id"), values.MAX_KEY_LENGTH)
     if call_id:
-        attributes[semconv.TOOL_CALL_ID] = values.clean(call_id, 256)
+        attributes[semconv.TOOL_CALL_ID] = call_id
     if run.agent:
         attributes[semconv.AGENT_NAME] = run.agent
     return Operation.EXECUTE_TOOL, name
@@ -113,12 +132,12 @@ def _tool(event: RunStarted, run: Run, attributes: dict[str, AttributeValue]) ->
 
 def _retriever(event: RunStarted, _run: Run, attributes: dict[str, AttributeValue]) -> _Described:
     given = event.metadata
-    provider = string(given.get("ls_vector_store_provider"))
+    provider = values.name(given.get("ls_vector_store_provider"))
     if provider:
-        attributes[semconv.PROVIDER_NAME] = values.clean(provider, values.MAX_NAME_LENGTH)
-    model = string(given.get("ls_embedding_model"))
+        attributes[semconv.PROVIDER_NAME] = provider
+    model = values.name(given.get("ls_embedding_model"))
     if model:
-        attributes[semconv.REQUEST_MODEL] = values.clean(model, values.MAX_NAME_LENGTH)
+        attributes[semconv.REQUEST_MODEL] = model
     top_k = values.integer(mapping(event.serialized.get("kwargs")).get("k"))
     if top_k is not None:
         attributes[semconv.RETRIEVAL_TOP_K] = top_k

@@ -6,31 +6,41 @@ Rules for this file: the application's dict is copied in one step and never kept
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from otel_callbacks import semconv
 from otel_callbacks.core import values
 from otel_callbacks.core.values import AttributeValue
 
 MAX_NAMES: Final = 4_096
+MAX_KEYS: Final = (
+    64  # of the application's: with the SDK's 128 attributes a span, what the run itself says has room
+)
 _names: dict[str, str | None] = {}  # key -> attribute name, None where left out; at most MAX_NAMES
 
 
 def add(attributes: dict[str, AttributeValue], metadata: Mapping[str, Any], limit: int) -> None:
     """Add *metadata* to *attributes*; a value is at most *limit* characters long."""
-    source = dict(metadata)
-    for key, value in islice(source.items(), values.MAX_ITEMS):
+    source: Mapping[str, Any] = dict(metadata) if len(metadata) <= MAX_KEYS else _first(attributes, metadata)
+    for key, value in source.items():
         name = _name(key)
         if name is not None:
             converted = values.attribute(value, limit)
             if converted is not None:
                 attributes[values.unique(name, attributes) if name in attributes else name] = converted
     for key in semconv.CONVERSATION_METADATA:
-        conversation = source.get(key)
-        if type(conversation) is str and conversation:
-            attributes[semconv.CONVERSATION_ID] = values.clean(conversation, values.MAX_KEY_LENGTH)
+        conversation = values.short(metadata.get(key), values.MAX_KEY_LENGTH)
+        if conversation:
+            attributes[semconv.CONVERSATION_ID] = conversation
             break
+
+
+def _first(attributes: dict[str, AttributeValue], metadata: Mapping[str, Any]) -> dict[Any, Any]:
+    """Return what there is room for, the framework's own keys first; say how many were left out."""
+    known = {key: metadata[key] for key in semconv.LANGGRAPH_METADATA if key in metadata}
+    chosen = {**known, **dict(values.pairs(cast("dict[Any, Any]", metadata), MAX_KEYS))}
+    attributes[semconv.METADATA_OMITTED] = len(metadata) - len(chosen)
+    return chosen
 
 
 def _name(key: object) -> str | None:
@@ -42,12 +52,13 @@ def _name(key: object) -> str | None:
         return _names[key]
     except KeyError:
         pass
+    text = values.key_text(key)
     if key in semconv.LANGGRAPH_METADATA:
         name: str | None = semconv.LANGGRAPH_METADATA[key]
-    elif not key or key.startswith(semconv.PLUMBING_METADATA_PREFIXES) or key in semconv.PLUMBING_METADATA:
+    elif not text or key.startswith(semconv.PLUMBING_METADATA_PREFIXES) or key in semconv.PLUMBING_METADATA:
         name = None
     else:
-        name = semconv.METADATA_PREFIX + values.clean(key, values.MAX_KEY_LENGTH)
+        name = semconv.METADATA_PREFIX + text
     if len(_names) < MAX_NAMES and len(key) <= values.MAX_KEY_LENGTH:
         _names[key] = name
     return name

@@ -5,29 +5,33 @@ Rules for this file: never raises; nothing of the application is changed, consum
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
 from otel_callbacks.core.events import RunKind, RunStarted
 from otel_callbacks.core.reading import mapping, sequence
-from otel_callbacks.core.values import MAX_NAME_LENGTH, clean, name
+from otel_callbacks.core.values import name, short
 
 MAX_TAGS: Final = 64
-_UUID_TEXT_LENGTHS: Final = (32, 36)
+MAX_TAG_LENGTH: Final = 128
+_UUID_TEXT_LENGTHS: Final = frozenset({32, 36})
+_number_of: Final[Callable[[object], int]] = vars(UUID)[
+    "int"
+].__get__  # of subclasses too, past what they override
 
 
 def run_key(run_id: object) -> int | None:
     """Return the 128-bit number of *run_id* (a UUID, or one as text); None for anything else, the nil UUID included."""
-    if type(run_id) is UUID:
-        return run_id.int or None
-    if type(run_id) is str and len(run_id) in _UUID_TEXT_LENGTHS:
+    kind = type(run_id)
+    if kind is UUID:
+        return run_id.int or None  # type: ignore[attr-defined] # a UUID, just tested
+    if kind is str and len(run_id) in _UUID_TEXT_LENGTHS:  # type: ignore[arg-type] # a string, just tested
         try:
-            return UUID(run_id).int or None
+            return UUID(run_id).int or None  # type: ignore[arg-type] # as above
         except ValueError:
             return None
-    if isinstance(run_id, UUID):  # a subclass, as uuid_utils makes them
-        return int(run_id) or None
-    return None
+    return _number_of(run_id) or None if issubclass(kind, UUID) else None
 
 
 def run_id_text(key: int) -> str:
@@ -50,20 +54,18 @@ def started(
     )
 
 
-def _run_name(extra: dict[str, Any], serialized: Any) -> str | None:
+def _run_name(extra: dict[str, Any], serialized: Mapping[str, Any]) -> str | None:
     """Return the run's name: given by the caller, else by the serialised object, else its class."""
     given = name(extra.get("name"))
-    if given:
+    if given or not serialized:
         return given
-    if not serialized:
-        return None
-    path = serialized.get("id")
-    return name(serialized.get("name")) or name(path[-1] if type(path) is list and path else None)
+    path = sequence(serialized.get("id"))
+    return name(serialized.get("name")) or (name(path[-1]) if path else None)
 
 
 def _tags(tags: object) -> tuple[str, ...]:
-    if not tags if type(tags) in (list, tuple) else tags is None:
+    """Return the strings among *tags*, or the one string that it is: somebody forgot the brackets."""
+    if tags is None:
         return ()
-    if type(tags) is str:
-        return (clean(tags, MAX_NAME_LENGTH),)
-    return tuple([clean(tag, MAX_NAME_LENGTH) for tag in sequence(tags)[:MAX_TAGS] if type(tag) is str])
+    given = (tags,) if type(tags) is str else sequence(tags)[:MAX_TAGS]
+    return tuple([text for tag in given if (text := short(tag, MAX_TAG_LENGTH))])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from otel_callbacks import semconv
 from otel_callbacks.core.mapping import Mapper
@@ -61,6 +61,7 @@ class Policy:
     def _redacted(self, value: AttributeValue) -> AttributeValue:
         if type(value) is str:
             return redact(value, self.redactors)
-        if type(value) is tuple and value and type(value[0]) is str:
-            return tuple([redact(str(item), self.redactors) for item in value])
+        if type(value) is tuple:
+            items: tuple[Any, ...] = value  # pyright: ignore[reportUnknownVariableType] # of anything
+            return tuple([redact(item, self.redactors) if type(item) is str else item for item in items])
         return value

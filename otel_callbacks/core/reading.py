@@ -1,7 +1,10 @@
 """Reading other people's objects: one field at a time, by key or by attribute, never raising.
 
-Rules for this file: a foreign object is only ever asked for a named field; what it answers is checked by exact type.
+Rules for this file: a foreign object is only ever asked for a named field; what it answers is checked by exact type. A
+subclass of a built-in collection is copied by the built-in's own code, so that what is returned runs no foreign code.
 """
+# The types of what is read here are unknown by nature.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
 
 from __future__ import annotations
 
@@ -13,10 +16,17 @@ EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 def mapping(value: object) -> Mapping[str, Any]:
-    """Return *value* if it is a dict (or a view of one), else an empty mapping."""
+    """Return *value* if it is a dict, a copy if it is of a subclass or a view of one; else an empty mapping."""
     kind = type(value)
-    if kind is dict or kind is MappingProxyType or issubclass(kind, dict):
-        return cast("Mapping[str, Any]", value)
+    if kind is dict:
+        return cast("dict[str, Any]", value)
+    if issubclass(kind, dict):
+        return dict.copy(cast("dict[str, Any]", value))
+    if kind is MappingProxyType:
+        try:
+            return dict(cast("Mapping[str, Any]", value))
+        except Exception:  # noqa: BLE001 - what it is a view of may be of any class
+            return EMPTY
     return EMPTY
 
 
@@ -30,19 +40,19 @@ def field(value: Any, name: str) -> Any:
         return None
 
 
-def first(value: object) -> Any:
-    """Return the first element of a list or tuple, else None."""
-    return value[0] if type(value) in (list, tuple) and value else None  # type: ignore[index] # a list or tuple, just tested
-
-
 def sequence(value: object) -> list[Any] | tuple[Any, ...]:
-    """Return *value* if it is a list or tuple, else nothing: iterators belong to the application."""
+    """Return *value* if it is a list or tuple, a copy if it is of a subclass; else nothing: iterators are the application's."""
     kind = type(value)
-    if kind is list or kind is tuple or issubclass(kind, (list, tuple)):
+    if kind is list or kind is tuple:
         return cast("list[Any]", value)
+    if issubclass(kind, list):
+        return list[Any].copy(cast("list[Any]", value))
+    if issubclass(kind, tuple):
+        return (*tuple[Any, ...].__iter__(cast("tuple[Any, ...]", value)),)
     return ()
 
 
-def string(value: object) -> str | None:
-    """Return *value* if it is a non-empty string, else None."""
-    return value if type(value) is str and value else None
+def first(value: object) -> Any:
+    """Return the first element of a list or tuple, else None."""
+    found = sequence(value)
+    return found[0] if found else None

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from otel_callbacks import semconv
 from otel_callbacks.core import values
 from otel_callbacks.core.events import RunKind, RunStarted
-from otel_callbacks.core.reading import mapping, sequence
+from otel_callbacks.core.reading import field, first, mapping, sequence
 from otel_callbacks.core.values import AttributeValue
 from otel_callbacks.semconv import Operation
 
@@ -43,19 +43,21 @@ def describe(
         del attributes[semconv.REQUEST_CHOICE_COUNT]
     if parameters.get("stream") is True:
         attributes[semconv.REQUEST_STREAM] = True
-    if parameters.get("response_format") or mapping(event.extra.get("options")).get(
-        "ls_structured_output_format"
-    ):
-        attributes[semconv.OUTPUT_TYPE] = "json"
+    wanted = parameters.get("response_format")
+    if wanted is not None or _structured(event):
+        attributes[semconv.OUTPUT_TYPE] = "text" if values.string(field(wanted, "type")) == "text" else "json"
     _add_server(attributes, mapping(event.serialized.get("kwargs")), parameters)
     return (Operation.CHAT if event.kind is RunKind.CHAT_MODEL else Operation.TEXT_COMPLETION), model
 
 
+def _structured(event: RunStarted) -> bool:
+    """Tell whether the call came from ``with_structured_output``."""
+    return mapping(event.extra.get("options")).get("ls_structured_output_format") is not None
+
+
 def _strings(raw: object) -> tuple[str, ...] | None:
-    if type(raw) is str:
-        return (values.clean(raw, 256),)
-    found = [values.clean(item, 256) for item in sequence(raw)[:16] if type(item) is str]
-    return tuple(found) or None
+    given = (raw,) if type(raw) is str else sequence(raw)[:16]
+    return tuple([text for item in given if (text := values.short(item, 256))]) or None
 
 
 _Convert: TypeAlias = Callable[[Any], AttributeValue | None]
@@ -101,12 +103,10 @@ def _provider(
         stem = kind.lower().removesuffix("-chat").removesuffix("-llm")
         if stem in semconv.PROVIDERS:
             return semconv.PROVIDERS[stem]
-    path = serialized.get("id")
-    if type(path) is list and path:
-        package = values.name(path[0])
-        if package and package.startswith("langchain_"):
-            stem = package.removeprefix("langchain_").partition(".")[0]
-            return semconv.PROVIDERS.get(stem, stem)
+    package = values.name(first(serialized.get("id")))
+    if package and package.startswith("langchain_"):
+        stem = package.removeprefix("langchain_").partition(".")[0]
+        return semconv.PROVIDERS.get(stem, stem)
     return semconv.PROVIDER_UNKNOWN
 
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from otel_callbacks import semconv
-from otel_callbacks.core.reading import EMPTY, field, first, mapping, sequence, string
-from otel_callbacks.core.values import AttributeValue, clean, integer
+from otel_callbacks.core.reading import EMPTY, field, first, mapping, sequence
+from otel_callbacks.core.values import MAX_KEY_LENGTH, AttributeValue, integer, short, string
 
 # LangChain makes message ids of its own from the run's id when the provider gave none; those identify no response.
 _OWN_MESSAGE_IDS: Final = ("run-", "lc_run-")
@@ -32,10 +32,10 @@ def of_llm(result: object) -> dict[str, AttributeValue]:
     attributes: dict[str, AttributeValue] = {}
     model = _first_string(response, _MODEL_KEYS) or _first_string(output, _MODEL_KEYS)
     if model:
-        attributes[semconv.RESPONSE_MODEL] = clean(model, 256)
-    response_id = string(response.get("id")) or string(output.get("id")) or _provider_id(message)
+        attributes[semconv.RESPONSE_MODEL] = model
+    response_id = _identifier(response, "id") or _identifier(output, "id") or _provider_id(message)
     if response_id:
-        attributes[semconv.RESPONSE_ID] = clean(response_id, 256)
+        attributes[semconv.RESPONSE_ID] = response_id
     reasons = [reason for reason in map(_finish_reason, generations) if reason]
     if reasons:
         attributes[semconv.RESPONSE_FINISH_REASONS] = tuple(reasons)
@@ -44,15 +44,14 @@ def of_llm(result: object) -> dict[str, AttributeValue]:
 
 
 def _provider_id(message: object) -> str | None:
-    identifier = string(field(message, "id"))
+    identifier = _identifier(message, "id")
     return None if identifier is None or identifier.startswith(_OWN_MESSAGE_IDS) else identifier
 
 
 def _finish_reason(generation: object) -> str | None:
-    reason = _first_string(mapping(field(generation, "generation_info")), _FINISH_KEYS) or _first_string(
+    return _first_string(mapping(field(generation, "generation_info")), _FINISH_KEYS) or _first_string(
         mapping(field(field(generation, "message"), "response_metadata")), _FINISH_KEYS
     )
-    return clean(reason, 64) if reason else None
 
 
 def _add_usage(
@@ -80,30 +79,32 @@ def _add_count(
     attributes: dict[str, AttributeValue], name: str, usage: Mapping[str, Any], keys: tuple[str, ...]
 ) -> None:
     for key in keys:
-        count = integer(usage.get(key))
-        if count is not None:
+        if (value := usage.get(key)) is not None and (count := integer(value)) is not None:
             attributes[name] = count
             return
 
 
 def of_tool(output: object) -> tuple[dict[str, AttributeValue], str | None]:
     """Return the attributes of a tool's output, and ``error.type`` if the message itself says that the tool failed."""
-    call_id = string(field(output, "tool_call_id"))
-    attributes: dict[str, AttributeValue] = {semconv.TOOL_CALL_ID: clean(call_id, 256)} if call_id else {}
-    failed = call_id is not None and field(output, "status") == "error"
+    call_id = _identifier(output, "tool_call_id")
+    attributes: dict[str, AttributeValue] = {semconv.TOOL_CALL_ID: call_id} if call_id else {}
+    failed = call_id is not None and string(field(output, "status")) == "error"
     return attributes, semconv.ERROR_TYPE_TOOL if failed else None
 
 
 def of_retriever(documents: object) -> dict[str, AttributeValue]:
     """Return how many documents were found."""
-    if type(documents) in (list, tuple):
+    if issubclass(type(documents), (list, tuple)):
         return {semconv.RETRIEVER_DOCUMENTS: len(sequence(documents))}
     return {}
 
 
+def _identifier(source: object, name: str) -> str | None:
+    return short(field(source, name), MAX_KEY_LENGTH)
+
+
 def _first_string(source: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
     for key in keys:
-        value = source.get(key)
-        if type(value) is str and value:
-            return value
+        if (value := source.get(key)) is not None and (text := short(value, MAX_KEY_LENGTH)):
+            return text
     return None

@@ -8,19 +8,18 @@ error callback arrives here, on the same thread, in the middle.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
 from otel_callbacks.core.events import RunKind
 from otel_callbacks.core.values import AttributeValue
-from otel_callbacks.semconv import EndReason, Operation
+from otel_callbacks.semconv import Operation
 
 RECENT_RUNS: Final = 4_096  # ended runs whose span is remembered: at least so many, at most twice so many
 
 
 class Run:
-    """One run while it is open: what ends, tokens and children need to know. Mutable; owned by the table."""
+    """One run while it is open: what its end, its chunks and its children need to know. Mutable."""
 
     __slots__ = (
         "agent",
@@ -39,6 +38,7 @@ class Run:
         "offset_ns",
         "operation",
         "parent",
+        "parent_key",
         "policy",
         "retries",
         "span",
@@ -56,7 +56,8 @@ class Run:
         self.key = key
         self.id = run_id
         self.kind = kind
-        self.parent = parent
+        self.parent = parent  # if it was open at the start
+        self.parent_key: int | None = None  # whether anything is known of it or not
         self.policy = policy  # of the handler that started the run; its identity tells handlers apart
         self.tags = tags  # the dispatcher's own object: a second delivery of one start brings the very same
         self.name: str | None = None
@@ -65,7 +66,7 @@ class Run:
         self.integration: str | None = None
         self.agent: str | None = parent.agent if parent is not None else None
         self.attributes: dict[str, AttributeValue] = {}
-        self.children: dict[int, Run] | None = {}
+        self.children: dict[int, Run] | None = {}  # None as soon as the run is ending
         self.span: Any = None  # the trace sink's
         self.watch: dict[int, Run] | None = None  # open runs of the task that started this one
         self.muted = False  # not sampled, and nothing below it can be: nothing is kept
@@ -79,7 +80,7 @@ class Run:
         self.copies = 1  # how often one handler delivers each event of this run (listed twice)
         self.retries = 0
         self.steps = False  # a child is a step of a sequence
-        self.failed_with: tuple[int, str] | None = None  # what a child failed with
+        self.failed_with: int | None = None  # the identity of what a child failed with
 
 
 class RunTable:
@@ -92,41 +93,44 @@ class RunTable:
         self._recent: dict[int, Any] = {}
         self._older: dict[int, Any] = {}
 
-    def add(self, run: Run) -> None:
-        """Open *run* and put it under its parent, if that is still open."""
-        self.open[run.key] = run
+    def add(self, run: Run) -> bool:
+        """Open *run*, under its parent if that is still open; return False if a run of its key is open already."""
+        if self.open.setdefault(run.key, run) is not run:
+            return False
+        if run.watch is not None:
+            run.watch[run.key] = run
         parent = run.parent
         if parent is not None:
             siblings = parent.children
             if (
                 siblings is not None
-            ):  # None: the parent ended between our look-up and now; then this is a late child
+            ):  # else the parent has ended since we looked it up, and this is a late child
                 siblings[run.key] = run
             parent.touched_ns = run.start_ns
+        return True
 
     def pop(self, key: int) -> Run | None:
         """Take the run out; exactly one caller gets it, and that one ends it."""
         run = self.open.pop(key, None)
         if run is not None:
-            if run.parent is not None and run.parent.children is not None:
-                run.parent.children.pop(key, None)
+            siblings = run.parent.children if run.parent is not None else None
+            if siblings is not None:
+                siblings.pop(key, None)
             if run.watch is not None:
                 run.watch.pop(key, None)
         return run
 
-    def pop_below(self, run: Run) -> Iterator[Run]:
-        """Take out every open run below *run*, children before their parents."""
-        stack, order = [run], list[Run]()
-        while stack:
-            current = stack.pop()
-            children, current.children = current.children, None
-            if children:
-                below = list(children.values())
-                stack += below
-                order += below
-        for child in reversed(order):
-            if (popped := self.pop(child.key)) is not None:
-                yield popped
+    def pop_below(self, run: Run) -> list[Run]:
+        """Take out every open run below *run*, children before their parents; from now on *run* gets no more."""
+        children, run.children = run.children, None
+        if not children:
+            return []
+        order = list(children.values())
+        for child in order:  # grows while it is walked
+            grandchildren, child.children = child.children, None
+            if grandchildren:
+                order += list(grandchildren.values())
+        return [popped for child in reversed(order) if (popped := self.pop(child.key)) is not None]
 
     def overflow(self) -> list[Run]:
         """Return the oldest open runs to be given up when there are too many: a hundredth at once.
@@ -173,15 +177,10 @@ class RunTable:
         return found if found is not None else self._older.get(key)
 
 
-def end_reason_of_duplicate(run: Run, policy: object, tags: object) -> EndReason | None:
-    """Tell what a second start of the open *run* is: None for one start delivered again, else why the first must end.
+def is_same_start(run: Run, policy: object, tags: object) -> bool:
+    """Tell whether a second start with the id of the open *run* is the same start, delivered again.
 
     Two handlers of one provider, or one handler listed twice, report each start twice, with the dispatcher's own tag list.
     The same id with another list is another run, whose predecessor never ended.
     """
-    if policy is not run.policy:
-        return None
-    if tags is not None and tags is run.tags:
-        run.copies += 1
-        return None
-    return EndReason.DUPLICATE_START
+    return policy is not run.policy or (tags is not None and tags is run.tags)

@@ -15,6 +15,10 @@ from otel_callbacks.core.values import type_name
 logger = logging.getLogger("otel_callbacks")
 
 LOG_INTERVAL_NS: Final = 60_000_000_000
+_COMPLAINT: Final = (
+    "otel-callbacks: %s in %s; the application is not affected, this span may say less. "
+    "OTelCallbackHandler(raise_errors=True) shows where it comes from."
+)
 
 
 class Shield:
@@ -40,9 +44,7 @@ class Shield:
         said = self._said_ns.get(where)
         if said is None or now - said >= LOG_INTERVAL_NS:
             self._said_ns[where] = now
-            logger.warning(
-                "otel-callbacks: %s in %s; the application is not affected, this span may say less. "
-                "OTelCallbackHandler(raise_errors=True) shows where it comes from.",
-                type_name(error),
-                where,
-            )
+            try:
+                logger.warning(_COMPLAINT, type_name(error), where)
+            except Exception:  # noqa: BLE001 - the application's log handlers, or no stack left: nobody else to tell
+                self.count("log_failed")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from otel_callbacks.core.runs import Run
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     import asyncio
 
 OnLost: TypeAlias = Callable[[list[Run], EndReason], None]
+
+
+def _nothing() -> None:
+    return None
 
 
 class _Watch:
@@ -35,8 +40,11 @@ class _Watch:
         self.on_lost = on_lost
         identity = id(task)
         # A loop that is closed with the task pending never calls back; then the task is collected, and says so here.
-        self.task = weakref.ref(task, lambda _: self._over(identity, EndReason.TASK_COLLECTED))
-        task.add_done_callback(self)
+        self.task: Callable[[], object] = weakref.ref(
+            task, lambda _: self._over(identity, EndReason.TASK_COLLECTED)
+        )
+        # In a context of its own: a copy of the current one would keep the application's values as long as the task.
+        task.add_done_callback(self, context=Context())
 
     def __call__(self, task: asyncio.Task[Any]) -> None:
         if task.cancelled():
@@ -48,6 +56,7 @@ class _Watch:
             self._over(id(task), None)
 
     def _over(self, identity: int, reason: EndReason | None) -> None:
+        self.task = _nothing  # the reference's own callback refers to this object: a circle, if it stayed
         if self.watches.get(identity) is self:
             del self.watches[identity]
         runs, self.runs = self.runs, {}
