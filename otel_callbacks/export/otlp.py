@@ -88,6 +88,7 @@ def _session() -> Session:
 
     def refuse_redirects(response: requests.Response, *_args: object, **_options: object) -> None:
         if response.status_code in _REDIRECTS:
+            response.close()
             raise requests.exceptions.TooManyRedirects("the collector redirects; redirects are not followed")
 
     session = requests.Session()

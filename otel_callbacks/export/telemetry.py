@@ -89,23 +89,24 @@ class Telemetry:
         """
         with self._lock:
             first, self._active = self._active, False
+        if self._fanout is None:
+            return
         if not first:
-            self._ended.wait(timeout_s if self._fanout else 0)
+            self._ended.wait(timeout_s)
             return
         try:
-            self._shutdown(timeout_s)
+            self._shutdown(self._fanout, timeout_s)
         finally:
             self._ended.set()
 
-    def _shutdown(self, timeout_s: float) -> None:
+    def _shutdown(self, fanout: Fanout, timeout_s: float) -> None:
         for call in self.on_shutdown:
             try:
                 call()
             except Exception as error:  # noqa: BLE001  (the exporters must be ended all the same)
                 _logger.warning("A function of on_shutdown failed: %s.", type(error).__name__)
         before = self._failures()
-        if self._fanout:
-            self._fanout.members, self._fanout.flush, self._fanout.close = (), None, None
+        fanout.members, fanout.flush, fanout.close = (), None, None
         atexit.unregister(self.shutdown)
         done = _within(timeout_s, [processor.shutdown for processor in self._processors])
         if not done or self._failures() > before:

@@ -214,8 +214,16 @@ def test_what_protobuf_would_refuse_takes_no_neighbour_with_it() -> None:
     assert len(to_protobuf(json.dumps(said)).resource_spans) == len(said["resourceSpans"])
 
 
-@given(st.lists(st.builds(make_span, span_ids, name=st.text(st.characters(codec=None)), attributes=st.dictionaries(
-    st.text(st.characters(codec=None)), st.recursive(st.text(st.characters(codec=None)) | st.floats() | st.integers(), st.lists)))))  # fmt: skip
+any_text = st.text(st.characters(codec=None), max_size=10)
+any_value = st.recursive(
+    any_text | st.floats() | st.integers(), lambda inner: st.lists(inner, max_size=3), max_leaves=5
+)
+any_spans = st.builds(
+    make_span, span_ids, name=any_text, attributes=st.dictionaries(any_text, any_value, max_size=3)
+)
+
+
+@given(st.lists(any_spans, max_size=4))
 def test_any_spans_make_valid_json_that_protobuf_takes(members: list[ReadableSpan]) -> None:
     line = request_json(members)
     line.encode()
