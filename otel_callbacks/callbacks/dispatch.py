@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Coroutine
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from otel_callbacks.callbacks import blocking
 from otel_callbacks.callbacks.events import EVENTS, Event
@@ -36,12 +36,8 @@ if TYPE_CHECKING:
 _logger = logging.getLogger("otel_callbacks.callbacks")
 
 
-class Occasion(NamedTuple):
-    """One event in one run: what every handler's method is called with."""
-
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-
+Occasion: TypeAlias = "tuple[tuple[Any, ...], dict[str, Any]]"
+"""One event in one run: what every handler's method is called with, by position and by keyword."""
 
 Failures: TypeAlias = "list[BaseException]"
 """What has to reach the caller."""
@@ -50,15 +46,18 @@ Unreached: TypeAlias = "dict[int, tuple[Call, Occasion]]"
 """The calls that have not begun, each under a number of its own."""
 
 
-def dispatch(roster: Roster, event: Event, occasions: Sequence[Occasion]) -> None:
+def dispatch(plan: Plan, roster: Roster, event: Event, occasions: Sequence[Occasion]) -> None:
     """Send *event*, in as many runs as there are *occasions*, from synchronous code.
+
+    Args:
+        plan: The calls that *roster* makes for *event*.
+        roster: Who is to be told as well when a start has to be taken back.
+        event: What happened.
+        occasions: In which runs, and what goes with it.
 
     Raises:
         BaseException: What a handler with ``raise_error`` raised, or anything that is not an ``Exception``.
     """
-    plan = roster.plan(event)
-    if plan is None:
-        return
     failures = _deliver(plan, occasions)
     if failures:
         for undo, closing in _undoing(event, occasions, _gravest(failures), roster, {}):
@@ -66,15 +65,12 @@ def dispatch(roster: Roster, event: Event, occasions: Sequence[Occasion]) -> Non
         raise _gravest(failures)
 
 
-async def adispatch(roster: Roster, event: Event, occasions: Sequence[Occasion]) -> None:
-    """Send *event*, in as many runs as there are *occasions*, from a coroutine.
+async def adispatch(plan: Plan, roster: Roster, event: Event, occasions: Sequence[Occasion]) -> None:
+    """Send *event*, in as many runs as there are *occasions*, from a coroutine; the arguments are those of ``dispatch``.
 
     Raises:
         BaseException: As ``dispatch``, and CancelledError when the caller was cancelled meanwhile.
     """
-    plan = roster.plan(event)
-    if plan is None:
-        return
     unreached: Unreached = {}
     failures = await _adeliver(plan, occasions, unreached, shielded=event.closes)
     if failures:
@@ -87,14 +83,22 @@ def handle_event(
     handlers: Iterable[Handler], event_name: str, ignore_condition_name: str | None, *args: Any, **kwargs: Any
 ) -> None:
     """Send an event of any name to *handlers* that do not switch it off, from synchronous code."""
-    dispatch(Roster(handlers), _named(event_name, ignore_condition_name), (Occasion(args, kwargs),))
+    event = _named(event_name, ignore_condition_name)
+    roster = Roster(handlers)
+    plan = roster.plan(event)
+    if plan is not None:
+        dispatch(plan, roster, event, ((args, kwargs),))
 
 
 async def ahandle_event(
     handlers: Iterable[Handler], event_name: str, ignore_condition_name: str | None, *args: Any, **kwargs: Any
 ) -> None:
     """Send an event of any name to *handlers* that do not switch it off, from a coroutine."""
-    await adispatch(Roster(handlers), _named(event_name, ignore_condition_name), (Occasion(args, kwargs),))
+    event = _named(event_name, ignore_condition_name)
+    roster = Roster(handlers)
+    plan = roster.plan(event)
+    if plan is not None:
+        await adispatch(plan, roster, event, ((args, kwargs),))
 
 
 def _named(name: str, ignore: str | None) -> Event:
@@ -108,7 +112,7 @@ def _named(name: str, ignore: str | None) -> Event:
 def _deliver(plan: Plan, occasions: Sequence[Occasion]) -> Failures:
     failures: Failures = []
     waiting: list[Coroutine[Any, Any, BaseException | None]] = []
-    for calls in plan:
+    for calls in (plan.inline, plan.others):
         for occasion in occasions:
             for call in calls:
                 try:
@@ -129,10 +133,9 @@ def _deliver(plan: Plan, occasions: Sequence[Occasion]) -> Failures:
 async def _adeliver(
     plan: Plan, occasions: Sequence[Occasion], unreached: Unreached, *, shielded: bool
 ) -> Failures:
-    inline, others = plan
     failures: Failures = []
     for occasion in occasions:
-        for call in inline:
+        for call in plan.inline:
             try:
                 result = _call(call, occasion)
                 if result is not None and isinstance(result, Coroutine):
@@ -140,9 +143,9 @@ async def _adeliver(
                     await (_shielded(finished) if shielded else finished)
             except BaseException as error:  # noqa: BLE001 - collected: the others get their event first
                 _failed(call, error, failures)
-    if others:
+    if plan.others:
         try:
-            results = await _concurrently(others, occasions, unreached, shielded=shielded)
+            results = await _concurrently(plan.others, occasions, unreached, shielded=shielded)
             failures += [failure for failure in results if failure is not None]
         except BaseException as error:  # noqa: BLE001 - the caller was cancelled; the undoing comes first
             failures.append(error)
@@ -292,7 +295,7 @@ def _undoing(
         strangers = {id(call.handler) for call, missed in unreached.values() if missed is occasion}
         plan = Roster(handler for handler in roster if id(handler) not in strangers).plan(event.undo)
         if plan is not None:
-            yield plan, Occasion((reason,), {key: occasion.kwargs[key] for key in _OF_EVERY_EVENT})
+            yield plan, ((reason,), {key: occasion[1][key] for key in _OF_EVERY_EVENT})
 
 
 _OF_EVERY_EVENT: Final = ("run_id", "parent_run_id", "tags")

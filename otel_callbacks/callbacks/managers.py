@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, Union
 from otel_callbacks.callbacks import events
 from otel_callbacks.callbacks.base import BaseCallbackHandler
 from otel_callbacks.callbacks.configuration import configured, scope_of
-from otel_callbacks.callbacks.dispatch import Occasion, adispatch, dispatch
+from otel_callbacks.callbacks.dispatch import adispatch, dispatch
 from otel_callbacks.callbacks.ids import new_run_id
 from otel_callbacks.callbacks.mixins import CallbackManagerMixin
 from otel_callbacks.callbacks.runs import (
@@ -19,11 +19,13 @@ from otel_callbacks.callbacks.runs import (
     AsyncCallbackManagerForLLMRun,
     AsyncCallbackManagerForRetrieverRun,
     AsyncCallbackManagerForToolRun,
+    AsyncParentRunManager,
     BaseRunManager,
     CallbackManagerForChainRun,
     CallbackManagerForLLMRun,
     CallbackManagerForRetrieverRun,
     CallbackManagerForToolRun,
+    ParentRunManager,
 )
 from otel_callbacks.callbacks.scope import Scope
 from otel_callbacks.callbacks.views import Scoped
@@ -32,8 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from uuid import UUID
 
+    from otel_callbacks.callbacks.dispatch import Occasion
     from otel_callbacks.callbacks.events import Event
-    from otel_callbacks.callbacks.roster import Handler
+    from otel_callbacks.callbacks.roster import Handler, Plan
     from otel_callbacks.callbacks.types import BaseMessage
 
 M = TypeVar("M", bound="BaseCallbackManager")
@@ -159,32 +162,35 @@ class BaseCallbackManager(Scoped, CallbackManagerMixin):
         )
 
     def _starting(
-        self, kind: type[R], inputs: Iterable[tuple[Any, ...]], run_id: UUID | None, kwargs: dict[str, Any]
-    ) -> tuple[list[R], list[Occasion]]:
-        """Make a run for each of *inputs*, the first with *run_id*, and the event that each of them starts with."""
+        self,
+        kind: type[R],
+        event: Event,
+        inputs: Sequence[tuple[Any, ...]],
+        run_id: UUID | None,
+        kwargs: dict[str, Any],
+    ) -> tuple[list[R], Plan | None, list[Occasion]]:
+        """Make a run for each of *inputs*, the first with *run_id*, and say who is to be told what of it."""
         scope = self.scope
-        kwargs["metadata"] = scope.metadata
         runs: list[R] = []
-        occasions: list[Occasion] = []
-        for args in inputs:
-            run = kind.of(run_id or new_run_id(), scope)
+        for _ in inputs:
+            runs.append(kind.of(run_id or new_run_id(), scope))
             run_id = None
-            runs.append(run)
-            occasions.append(run.occasion(args, kwargs.copy()))
-        return runs, occasions
+        plan = scope.handlers.plan(event)
+        if plan is None:
+            return runs, None, []
+        kwargs["metadata"] = scope.metadata
+        return runs, plan, [run.occasion(args, kwargs.copy()) for run, args in zip(runs, inputs, strict=True)]
 
     def _custom(
         self, name: str, data: Any, run_id: UUID | None, kwargs: dict[str, Any]
-    ) -> tuple[Occasion, ...]:
+    ) -> tuple[Plan | None, Occasion]:
         scope = self.scope
-        if not scope.handlers:
-            return ()
-        if kwargs:
+        if kwargs and scope.handlers:
             raise ValueError(
                 f"A custom event carries its data in 'data' alone, not in {', '.join(map(repr, kwargs))}."
             )
         about = {"run_id": run_id or new_run_id(), "tags": scope.tags, "metadata": scope.metadata}
-        return (Occasion((name, data), about),)
+        return scope.handlers.plan(events.CUSTOM_EVENT), ((name, data), about)
 
 
 Callbacks: TypeAlias = Union[list[BaseCallbackHandler], BaseCallbackManager, None]  # noqa: UP007 - evaluated by pydantic
@@ -251,8 +257,9 @@ class CallbackManager(BaseCallbackManager):
         Raises:
             ValueError: There are other keyword arguments.
         """
-        for occasion in self._custom(name, data, run_id, kwargs):
-            dispatch(self.scope.handlers, events.CUSTOM_EVENT, (occasion,))
+        plan, occasion = self._custom(name, data, run_id, kwargs)
+        if plan is not None:
+            dispatch(plan, self._scope.handlers, events.CUSTOM_EVENT, (occasion,))
 
     def _start(
         self,
@@ -262,8 +269,9 @@ class CallbackManager(BaseCallbackManager):
         run_id: UUID | None,
         kwargs: dict[str, Any],
     ) -> list[R]:
-        runs, occasions = self._starting(kind, inputs, run_id, kwargs)
-        dispatch(self._scope.handlers, event, occasions)
+        runs, plan, occasions = self._starting(kind, event, inputs, run_id, kwargs)
+        if plan is not None:
+            dispatch(plan, self._scope.handlers, event, occasions)
         return runs
 
 
@@ -342,8 +350,9 @@ class AsyncCallbackManager(BaseCallbackManager):
         Raises:
             ValueError: There are other keyword arguments.
         """
-        for occasion in self._custom(name, data, run_id, kwargs):
-            await adispatch(self.scope.handlers, events.CUSTOM_EVENT, (occasion,))
+        plan, occasion = self._custom(name, data, run_id, kwargs)
+        if plan is not None:
+            await adispatch(plan, self._scope.handlers, events.CUSTOM_EVENT, (occasion,))
 
     async def _start(
         self,
@@ -353,9 +362,14 @@ class AsyncCallbackManager(BaseCallbackManager):
         run_id: UUID | None,
         kwargs: dict[str, Any],
     ) -> list[R]:
-        runs, occasions = self._starting(kind, inputs, run_id, kwargs)
-        await adispatch(self._scope.handlers, event, occasions)
+        runs, plan, occasions = self._starting(kind, event, inputs, run_id, kwargs)
+        if plan is not None:
+            await adispatch(plan, self._scope.handlers, event, occasions)
         return runs
+
+
+ParentRunManager.manager_class = CallbackManager
+AsyncParentRunManager.manager_class = AsyncCallbackManager
 
 
 def configure(
@@ -369,24 +383,17 @@ def configure(
     *,
     verbose: bool = False,
 ) -> M:
-    """Return a *manager_class* for one call, made of what surrounds the call and what is the callee's own.
+    """Return the *manager_class* (or a subclass's instance) for one call, made of what surrounds it and what is its own.
 
     Args:
-        manager_class: ``CallbackManager`` or ``AsyncCallbackManager``, or a subclass.
+        manager_class: ``CallbackManager`` or ``AsyncCallbackManager``.
         inheritable_callbacks: Those of the surroundings: a list, or a manager, whose tags, metadata and parent count too.
         local_callbacks: The callee's own, not handed on; of a manager only the handlers count.
-        inheritable_tags: Handed on to descendants.
+        inheritable_tags: Handed on to descendants; *local_tags* are not, and so with the metadata.
         local_tags: Of this call alone.
         inheritable_metadata: Handed on to descendants.
         local_metadata: Of this call alone.
         verbose: Whether the call prints what it does.
     """
-    return manager_class.configure(
-        inheritable_callbacks,
-        local_callbacks,
-        verbose,
-        inheritable_tags,
-        local_tags,
-        inheritable_metadata,
-        local_metadata,
-    )
+    given = inheritable_callbacks, local_callbacks, verbose
+    return manager_class.configure(*given, inheritable_tags, local_tags, inheritable_metadata, local_metadata)

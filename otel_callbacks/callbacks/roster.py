@@ -7,16 +7,19 @@ of its own) is asked at every event; what is fixed (methods, ``run_inline``) is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from enum import Enum, auto
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self, TypeAlias
+from weakref import WeakKeyDictionary
 
 from otel_callbacks.callbacks.base import AsyncCallbackHandler, BaseCallbackHandler
 from otel_callbacks.callbacks.events import EVENTS
 from otel_callbacks.callbacks.foreign import loaded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from otel_callbacks.callbacks.events import Event
 
@@ -30,6 +33,7 @@ _FOREIGN: Final = (
     ("langchain_core.callbacks.base", "BaseCallbackHandler"),
     ("langchain_core.callbacks.base", "AsyncCallbackHandler"),
 )
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _OWN: Final = (BaseCallbackHandler, AsyncCallbackHandler)
 _OWN_METHODS: Final = frozenset(getattr(base, name) for base in _OWN for name in EVENTS)
 _OWN_SWITCHES: Final = frozenset(
@@ -41,7 +45,9 @@ class _Method(Protocol):
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(
+    slots=True, eq=False
+)  # not frozen: one is made per handler, event and call tree, and that takes four times as long
 class Call:
     """How one handler gets one event.
 
@@ -62,8 +68,11 @@ class Call:
     fallback: tuple[Call, ...] | None
 
 
-Plan: TypeAlias = "tuple[tuple[Call, ...], tuple[Call, ...]]"
-"""The calls of the ``run_inline`` handlers and those of the others, each in the handlers' order."""
+class Plan(NamedTuple):
+    """The calls of the ``run_inline`` handlers and those of the others, each in the handlers' order."""
+
+    inline: tuple[Call, ...]
+    others: tuple[Call, ...]
 
 
 class Roster(tuple[Handler, ...]):  # noqa: SLOT001 - a tuple's subclass cannot have slots, and this one has a memory
@@ -112,52 +121,88 @@ class Roster(tuple[Handler, ...]):  # noqa: SLOT001 - a tuple's subclass cannot 
 EMPTY: Final = Roster()
 
 
-def _plan(handlers: Iterable[Handler], event: Event) -> Plan | None:
+def _plan(roster: Roster, event: Event) -> Plan | None:
     inline: list[Call] = []
     others: list[Call] = []
-    for handler in handlers:
+    for handler in roster:
         call = _call(handler, event)
         if call is not None:
             (inline if getattr(handler, "run_inline", False) else others).append(call)
-    return (tuple(inline), tuple(others)) if inline or others else None
+    return Plan(tuple(inline), tuple(others)) if inline or others else None
 
 
 def _call(handler: Handler, event: Event, *, as_prompt: bool = False) -> Call | None:
-    asks = _asks(handler, event.ignore)
-    if asks is None:
-        return None
+    trait = _trait(_class_of(handler), event)
+    own: Mapping[str, Any] = getattr(handler, "__dict__", _NOTHING)
+    asks: tuple[str, ...] = ()
+    if event.ignore is not None and trait.switch is not _Switch.BASE:
+        if trait.switch is _Switch.CONSTANT:
+            if getattr(handler, event.ignore):
+                return None
+        elif trait.switch is _Switch.COMPUTED or event.ignore in own:
+            asks = (event.ignore,)
+    is_base_method = trait.is_base_method and event.name not in own
     fallback = None
     if event.fallback is not None:
         instead = _call(handler, event.fallback, as_prompt=True)
         fallback = () if instead is None else (instead,)
-        if _is_base_method(handler, event.name):  # which would do nothing but ask for the fallback
-            return None if instead is None else replace(instead, asks=asks + instead.asks)
-    method = None if _is_base_method(handler, event.name) else getattr(handler, event.name, None)
+        if is_base_method and instead is not None:  # the method would do nothing but ask for the fallback
+            instead.asks = asks + instead.asks
+            return instead
+    method = None if is_base_method else getattr(handler, event.name, None)
     if method is None:
         return None
     return Call(handler, event.name, method, asks, _is_coroutine_function(method), as_prompt, fallback)
 
 
-def _asks(handler: Handler, name: str | None) -> tuple[str, ...] | None:
-    """Return what to ask *handler* at every event about switch *name*; None if it is off for good."""
-    if name is None:
-        return ()
-    switch = getattr(_kind(handler), name, None)
-    if isinstance(switch, bool):  # a class constant, or what an instance has put over it
-        return None if getattr(handler, name) else ()
-    if switch in _OWN_SWITCHES or (switch is None and name not in getattr(handler, "__dict__", ())):
-        return ()
-    return (name,)
+class _Switch(Enum):
+    """What a class has under the name of a switch."""
+
+    BASE = auto()  # the base class's property, which is always False
+    CONSTANT = auto()  # True or False, which an instance may lay its own over
+    COMPUTED = auto()  # whatever it is, it has to be asked
+    ABSENT = auto()
 
 
-def _kind(handler: object) -> type[object]:
+class _Trait(NamedTuple):
+    """What a class of handlers says about one event."""
+
+    switch: _Switch
+    is_base_method: bool
+
+
+# By class, not by instance: an application makes handlers for every request, but not classes.
+_traits: WeakKeyDictionary[type, dict[str, _Trait]] = WeakKeyDictionary()
+
+
+def _class_of(handler: object) -> type:
     return type(handler)
 
 
-def _is_base_method(handler: Handler, name: str) -> bool:
+def _trait(kind: type, event: Event) -> _Trait:
+    known = _traits.get(kind)
+    if known is None:
+        known = _traits[kind] = {}
+    trait = known.get(event.name)
+    if trait is None:
+        switch = _Switch.ABSENT if event.ignore is None else _switch(kind, event.ignore)
+        trait = known[event.name] = _Trait(switch, _is_base_method(kind, event.name))
+    return trait
+
+
+def _switch(kind: type, name: str) -> _Switch:
+    found = getattr(kind, name, None)
+    if found is None:
+        return _Switch.ABSENT
+    if found in _OWN_SWITCHES:
+        return _Switch.BASE
+    return _Switch.CONSTANT if isinstance(found, bool) else _Switch.COMPUTED
+
+
+def _is_base_method(kind: type, name: str) -> bool:
     """Return whether method *name* is the empty one of a base class, ours or LangChain's."""
-    function = getattr(_kind(handler), name, None)
-    if function is None or name in getattr(handler, "__dict__", ()):
+    function = getattr(kind, name, None)
+    if function is None:
         return False
     if function in _OWN_METHODS:
         return True

@@ -6,10 +6,10 @@ table of ``events``, and how it is sent is ``dispatch``'s. The two worlds differ
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from otel_callbacks.callbacks import events
-from otel_callbacks.callbacks.dispatch import Occasion, adispatch, dispatch
+from otel_callbacks.callbacks.dispatch import adispatch, dispatch
 from otel_callbacks.callbacks.ids import new_run_id
 from otel_callbacks.callbacks.mixins import (
     ChainManagerMixin,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from uuid import UUID
 
+    from otel_callbacks.callbacks.dispatch import Occasion
     from otel_callbacks.callbacks.events import Event
     from otel_callbacks.callbacks.managers import AsyncCallbackManager, CallbackManager
     from otel_callbacks.callbacks.roster import Handler
@@ -89,7 +90,7 @@ class BaseRunManager(Scoped, RunManagerMixin):
         kwargs["run_id"] = self.run_id
         kwargs["parent_run_id"] = scope.parent_run_id
         kwargs["tags"] = scope.tags
-        return Occasion(args, kwargs)
+        return args, kwargs
 
 
 class RunManager(BaseRunManager):
@@ -106,9 +107,10 @@ class RunManager(BaseRunManager):
         self._send(events.RETRY, (retry_state,), kwargs)
 
     def _send(self, event: Event, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        handlers = self.scope.handlers
-        if handlers.plan(event) is not None:
-            dispatch(handlers, event, (self.occasion(args, kwargs),))
+        roster = self.scope.handlers
+        plan = roster.plan(event)
+        if plan is not None:
+            dispatch(plan, roster, event, (self.occasion(args, kwargs),))
 
 
 class ParentRunManager(RunManager):
@@ -116,11 +118,11 @@ class ParentRunManager(RunManager):
 
     __slots__ = ()
 
+    manager_class: ClassVar[type[CallbackManager]]  # set by ``managers``, which imports this module
+
     def get_child(self, tag: str | None = None) -> CallbackManager:
         """Return the manager to start runs with inside this one; *tag* is for those, not for their children."""
-        from otel_callbacks.callbacks.managers import CallbackManager  # noqa: PLC0415 - each starts the other
-
-        return CallbackManager.of(self.scope.child(self.run_id, tag))
+        return self.manager_class.of(self.scope.child(self.run_id, tag))
 
 
 class AsyncRunManager(BaseRunManager):
@@ -141,9 +143,10 @@ class AsyncRunManager(BaseRunManager):
         await self._send(events.RETRY, (retry_state,), kwargs)
 
     async def _send(self, event: Event, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        handlers = self.scope.handlers
-        if handlers.plan(event) is not None:
-            await adispatch(handlers, event, (self.occasion(args, kwargs),))
+        roster = self.scope.handlers
+        plan = roster.plan(event)
+        if plan is not None:
+            await adispatch(plan, roster, event, (self.occasion(args, kwargs),))
 
 
 class AsyncParentRunManager(AsyncRunManager):
@@ -151,15 +154,15 @@ class AsyncParentRunManager(AsyncRunManager):
 
     __slots__ = ()
 
+    manager_class: ClassVar[type[AsyncCallbackManager]]  # set by ``managers``, which imports this module
+
     def get_sync(self) -> ParentRunManager:
         """Return the same run for synchronous code."""
         return ParentRunManager.of(self.run_id, self.scope)
 
     def get_child(self, tag: str | None = None) -> AsyncCallbackManager:
         """Return the manager to start runs with inside this one; *tag* is for those, not for their children."""
-        from otel_callbacks.callbacks.managers import AsyncCallbackManager  # noqa: PLC0415 - each starts the other
-
-        return AsyncCallbackManager.of(self.scope.child(self.run_id, tag))
+        return self.manager_class.of(self.scope.child(self.run_id, tag))
 
 
 class CallbackManagerForLLMRun(RunManager, LLMManagerMixin):

@@ -111,6 +111,13 @@ async def test_each_prompt_is_a_run_of_its_own_and_the_first_gets_the_id(
 
 
 @pytest.mark.parametrize("manager_class", MANAGERS)
+async def test_without_prompts_there_are_no_runs(manager_class: Any) -> None:
+    handler = Everything()
+    assert await done(manager_class([handler]).on_llm_start({}, [])) == []
+    assert handler.seen == []
+
+
+@pytest.mark.parametrize("manager_class", MANAGERS)
 async def test_ids_are_made_in_order_and_of_version_7(manager_class: Any) -> None:
     runs = [await done(manager_class([]).on_chain_start(None, {})) for _ in range(3)]
     ids = [run.run_id for run in runs]
