@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
+from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from opentelemetry import trace
@@ -28,7 +28,9 @@ from otel_callbacks.export.guard import GuardedExporter
 from otel_callbacks.export.masking import SecretsFilter, secrets_in, without_secrets
 from otel_callbacks.export.otlp import endpoint_of, otlp_exporter
 from otel_callbacks.export.telemetry import Telemetry
+from otel_callbacks.otel.engines import end_open_runs
 from otel_callbacks.settings import Settings
+from otel_callbacks.version import version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,6 +157,9 @@ def _telemetry(
         " + ".join(said) or "nothing is exported",
         release,
     )
+    telemetry.on_shutdown.append(
+        partial(end_open_runs, provider)
+    )  # else they would end when nobody listens any more
     return telemetry
 
 
@@ -175,7 +180,7 @@ def _provider_of_application() -> TracerProvider | None:
 def _make_provider(settings: Settings, attributes: Mapping[str, AttributeValue]) -> TracerProvider:
     said: dict[str, AttributeValue] = {
         "telemetry.distro.name": DISTRIBUTION,
-        "telemetry.distro.version": _version(),
+        "telemetry.distro.version": version(),
         **(settings.resource_attributes or {}),
         **({SERVICE_NAME: settings.service_name} if settings.service_name else {}),
         **attributes,
@@ -217,10 +222,3 @@ def _batched(exporter: SpanExporter) -> SpanProcessor:
         return BatchSpanProcessor(exporter)
     except ValueError as error:  # the SDK reads OTEL_BSP_* itself
         raise ConfigurationError(f"One of the OTEL_BSP_* variables is not allowed: {error}") from None
-
-
-def _version() -> str:
-    try:
-        return version(DISTRIBUTION)
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        return "unknown"

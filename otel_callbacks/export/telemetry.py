@@ -43,7 +43,7 @@ class Telemetry:
         description: str = "nothing is exported",
         release: Callable[[], object] = lambda: None,
     ) -> None:
-        self.on_shutdown: list[Callable[[], None]] = []
+        self.on_shutdown: list[Callable[[], object]] = []
         self._provider = tracer_provider
         self._fanout = fanout
         self._processors = tuple(processors)

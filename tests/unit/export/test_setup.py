@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from opentelemetry import trace
@@ -21,6 +22,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import NoOpTracerProvider
 from opentelemetry.util._once import Once
 
+from otel_callbacks import OTelCallbackHandler, semconv
 from otel_callbacks.errors import ConfigurationError
 from otel_callbacks.export import setup
 from otel_callbacks.export.console import TreePrinter
@@ -83,14 +85,12 @@ def test_the_argument_is_the_strongest_name() -> None:
     assert provider.resource.attributes["service.name"] == "argument"
 
 
-def test_a_source_tree_that_is_not_installed_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(_name: str) -> str:
-        raise importlib.metadata.PackageNotFoundError
-
-    monkeypatch.setattr(setup, "version", missing)
-    provider = configure(env=NOTHING).tracer_provider
-    assert isinstance(provider, TracerProvider)
-    assert provider.resource.attributes["telemetry.distro.version"] == "unknown"
+def test_a_shutdown_ends_the_open_runs_and_exports_them() -> None:
+    spans, processor = memory()
+    with configure(span_processors=[processor], env=NOTHING):
+        OTelCallbackHandler().on_chain_start({"name": "chain"}, {}, run_id=uuid4())
+    (span,) = spans.get_finished_spans()
+    assert (span.attributes or {})[semconv.RUN_END_REASON] == semconv.EndReason.SHUTDOWN
 
 
 def test_the_applications_provider_is_kept_and_gets_our_processors(caplog: pytest.LogCaptureFixture) -> None:

@@ -74,6 +74,7 @@ def test_a_flush_that_hangs_ends_in_time_and_says_so(
     assert caplog.messages == ["Not every span was delivered at the shutdown, within 0.05 s."]
 
 
+@pytest.mark.logs
 def test_an_export_that_failed_is_not_a_flush(provider: TracerProvider) -> None:
     exporter = GuardedExporter(lambda: None)  # type: ignore[arg-type,return-value]
 
