@@ -414,4 +414,5 @@ async def test_ahandle_event_reaches_any_method() -> None:
             log.append(event)
 
     await ahandle_event([Graph(log, "h")], "on_resume", None, "again")
+    await ahandle_event([Graph(log, "h")], "on_what_nobody_knows", None, "again")
     assert log == ["again"]

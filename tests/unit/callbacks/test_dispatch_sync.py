@@ -378,6 +378,9 @@ class TestHandleEvent:
         handle_event([handler, Recorder([])], "on_interrupt", None, "now")
         assert handler.seen == "now"
 
+    def test_an_event_that_nobody_has_a_method_for_is_nothing(self) -> None:
+        handle_event([Recorder([])], "on_interrupt", None, "now")
+
     def test_a_switch_keeps_the_event_away(self) -> None:
         log: list[Any] = []
 
