@@ -62,7 +62,10 @@ def dispatch(plan: Plan, roster: Roster, event: Event, occasions: Sequence[Occas
     if failures:
         for undo, closing in _undoing(event, occasions, _gravest(failures), roster, {}):
             failures += _beyond_errors(_deliver(undo, (closing,)))
-        raise _gravest(failures)
+        try:
+            raise _gravest(failures)
+        finally:
+            failures.clear()  # which the exception's own frames hold: prompts would live until the garbage collector comes
 
 
 async def adispatch(plan: Plan, roster: Roster, event: Event, occasions: Sequence[Occasion]) -> None:
@@ -76,7 +79,10 @@ async def adispatch(plan: Plan, roster: Roster, event: Event, occasions: Sequenc
     if failures:
         for undo, closing in _undoing(event, occasions, _gravest(failures), roster, unreached):
             failures += _beyond_errors(await _adeliver(undo, (closing,), {}, shielded=True))
-        raise _gravest(failures)
+        try:
+            raise _gravest(failures)
+        finally:
+            failures.clear()  # as above
 
 
 def handle_event(
@@ -178,7 +184,7 @@ async def _guarded(
         await work(*args)
     except BaseException as error:  # noqa: BLE001 - collected: the others get their event first
         _failed(call, error, failures)
-    return failures[0] if failures else None
+    return failures.pop() if failures else None
 
 
 async def _begin(unreached: Unreached, number: int, call: Call, occasion: Occasion) -> None:
@@ -316,3 +322,5 @@ async def _shielded(work: Coroutine[Any, Any, Any] | Future[Any]) -> Any:
             _orphans.add(future)
             future.add_done_callback(_orphans.discard)
         raise
+    finally:
+        del future  # which holds the exception that holds this frame

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from contextvars import ContextVar
 from typing import Any
 
@@ -253,6 +255,37 @@ async def test_an_error_in_a_thread_is_the_handlers_whatever_its_kind(
 
     await AsyncCallbackManager([Stopping()]).on_chain_start(None, {})
     assert "in Stopping.on_chain_start" in caplog.text
+
+
+@pytest.mark.logs
+@pytest.mark.parametrize("world", ["sync", "async"])
+@pytest.mark.parametrize("handler", ["inline", "other"])
+async def test_nothing_of_a_failed_run_waits_for_the_garbage_collector(world: str, handler: str) -> None:
+    class Prompt(dict[str, str]): ...
+
+    async def fail(run: Any, prompt: Prompt) -> None:
+        if world == "sync":
+            with pytest.raises(ValueError, match="x"):
+                run.get_sync().on_chain_end(prompt)
+        else:
+            with pytest.raises(ValueError, match="x"):
+                await run.on_chain_end(prompt)
+
+    inline = handler == "inline"
+    bad = Async([], "bad", run_inline=inline, raise_error=True, fails={"end": ValueError("x")})
+    run = await AsyncCallbackManager([bad]).on_chain_start(None, {})
+    prompt = Prompt()
+    gone = weakref.ref(prompt)
+    gc.collect()
+    gc.disable()
+    try:
+        await fail(run, prompt)
+        bad.fails.clear()
+        del prompt
+        await steps()
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 class TestCancellation:
