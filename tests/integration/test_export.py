@@ -255,8 +255,8 @@ def test_a_collector_that_is_not_there_is_reported_without_secrets(
         endpoint=f"http://127.0.0.1:9/{secret}", protocol=protocol, headers={"api-key": KEY}, env=env
     )
     a_trace(telemetry, "x")
-    assert telemetry.force_flush(30) is False
-    telemetry.shutdown()
+    assert telemetry.force_flush(3) is False
+    telemetry.shutdown(0.5)
     assert caplog.records
     assert "CANARY" not in caplog.text + repr(telemetry)
 
@@ -352,7 +352,7 @@ def test_only_the_given_authority_is_trusted_whatever_else_the_environment_says(
     }
     telemetry = configure(endpoint=receiver.endpoint, protocol=protocol, env=env)
     a_trace(telemetry, "x")
-    assert telemetry.force_flush(30) is bool(names)
-    telemetry.shutdown()
+    assert telemetry.force_flush(5) is bool(names)
+    telemetry.shutdown(0.5)
     stop()
     assert receiver.names() == names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import io
 import json
 import logging
@@ -27,6 +26,7 @@ from otel_callbacks.errors import ConfigurationError
 from otel_callbacks.export import setup
 from otel_callbacks.export.console import TreePrinter
 from otel_callbacks.export.setup import configure
+from otel_callbacks.version import version
 
 NOTHING = {"OTEL_TRACES_EXPORTER": "none"}
 
@@ -73,7 +73,7 @@ def test_a_provider_is_made_with_what_is_known_of_the_service() -> None:
         "telemetry.distro.name": "otel-callbacks",
         "telemetry.sdk.name": "opentelemetry",
     }
-    assert said["telemetry.distro.version"] == importlib.metadata.version("otel-callbacks")
+    assert said["telemetry.distro.version"] == version()
     assert repr(telemetry) == "<Telemetry: nothing is exported>"
 
 
