@@ -6,6 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
+from opentelemetry import context as context_api
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -57,6 +59,14 @@ def _nothing_logged(request: pytest.FixtureRequest) -> Iterator[None]:
         if quiet or record.name == CONTEXTS
     ]
     assert not lines, lines
+
+
+@pytest.fixture(autouse=True)
+def _a_context_of_its_own() -> Iterator[None]:
+    """Synchronous tests share a thread: what one leaves current, on purpose or not, is not the next one's."""
+    token = context_api.attach(Context())
+    yield
+    context_api.detach(token)
 
 
 @pytest.fixture

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 CALLER = "caller"
 AFTERWARDS = "afterwards"
-# An asynchronous graph runs a lone node in the caller's own task: then the node's delegate is left behind, and the graph's.
-MOST_DELEGATES = 2
 
 
 @dataclass
@@ -62,7 +60,7 @@ class Scene:
         yield
         assert trace.get_current_span().get_span_context() == before
         assert not closes or self.handler.open_runs == 0
-        assert delegates() <= MOST_DELEGATES
+        assert delegates() <= 1
         with self.provider.get_tracer("application").start_as_current_span(AFTERWARDS) as span:
             parent = getattr(span, "parent", None)
             assert (parent.span_id if parent else 0) == before.span_id

@@ -173,7 +173,7 @@ async def test_the_request_is_a_child_of_its_call_in_asynchronous_code(
     _check(scene, server, EXPECTED_CALLS[kind] * (5 if way == "abatch" else 1))
 
 
-@pytest.mark.filterwarnings("ignore:.*is in beta")
+@pytest.mark.filterwarnings("ignore::langchain_core._api.beta_decorator.LangChainBetaWarning")
 @pytest.mark.parametrize("version", ["v2", "v3"])
 async def test_the_request_is_a_child_of_its_call_under_astream_events(
     version: Any, achat: ChatOpenAI, scene: Scene, server: ModelServer
