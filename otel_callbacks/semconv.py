@@ -172,6 +172,7 @@ class EndReason(StrEnum):
     TASK_CANCELLED = "task_cancelled"
     TASK_FAILED = "task_failed"
     TASK_COLLECTED = "task_collected"
+    TASK_ENDED = "task_ended"
     DUPLICATE_START = "duplicate_start"
     START_MISSING = "start_missing"
     EVICTED = "evicted"

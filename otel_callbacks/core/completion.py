@@ -16,6 +16,7 @@ from otel_callbacks.core.values import AttributeValue
 from otel_callbacks.semconv import EndReason, Outcome
 
 _NANOSECONDS: Final = 1_000_000_000
+_CANCELLED: Final = "asyncio.CancelledError"
 
 
 def read_output(kind: RunKind, output: object, ended: RunEnded) -> None:
@@ -40,6 +41,19 @@ def read_error(policy: Policy, error: object, ended: RunEnded) -> None:
             failure.message = policy.error_text(failure.message)
         if failure.stacktrace is not None:
             failure.stacktrace = policy.error_text(failure.stacktrace)
+
+
+def cut_short(run: Run, ended: RunEnded) -> RunEnded:
+    """Return the end of a run that is still open below *run* when that one ends: cancelled with it, else abandoned.
+
+    *ended* may change: a sequence whose step is open had its stream closed, although LangChain reports that it went well.
+    """
+    if run.steps and ended.error_type is None and ended.outcome is None:
+        ended.outcome = Outcome.ABANDONED
+    below = RunEnded(ended.time_ns, reason=EndReason.PARENT_ENDED, outcome=Outcome.ABANDONED)
+    if ended.outcome is Outcome.CANCELLED or ended.reason is EndReason.TASK_CANCELLED:
+        below.outcome, below.error_type = Outcome.CANCELLED, ended.error_type or _CANCELLED
+    return below
 
 
 def complete(run: Run, ended: RunEnded) -> list[Exception]:
@@ -73,8 +87,8 @@ def _add_outcome(run: Run, ended: RunEnded, attributes: dict[str, AttributeValue
     if ended.reason is not None:
         attributes[semconv.RUN_END_REASON] = ended.reason.value
         if ended.reason is EndReason.TASK_CANCELLED:
-            ended.outcome, ended.error_type = Outcome.CANCELLED, "asyncio.CancelledError"
-        elif ended.reason is not EndReason.START_MISSING:
+            ended.outcome, ended.error_type = Outcome.CANCELLED, _CANCELLED
+        elif ended.outcome is None and ended.reason is not EndReason.START_MISSING:
             ended.outcome = Outcome.ABANDONED
     if ended.outcome is not None:
         attributes[semconv.RUN_OUTCOME] = ended.outcome.value

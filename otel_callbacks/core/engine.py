@@ -26,6 +26,9 @@ DEFAULT_MAX_IDLE_S: Final = 7_200.0
 SWEEP_INTERVAL_NS: Final = 60_000_000_000
 MAX_EARLY_ENDS: Final = 1_024
 _NANOSECONDS: Final = 1_000_000_000
+# What LangChain starts and ends in one task, unless it is a stream. Its chains always report an end, in whichever task; its
+# text models start in tasks that end at once.
+_ONE_TASK: Final = frozenset({RunKind.CHAT_MODEL, RunKind.RETRIEVER, RunKind.TOOL})
 
 
 class Sink(Protocol):
@@ -102,12 +105,12 @@ class Engine:
                 self._shield.count("start_after_end")
                 return
             run = self._made(kind, policy, key, run_id, parent_run_id, tags, now)
+            run.one_task = framework and kind in _ONE_TASK
             if run.parent is not None and run.parent.muted:
                 run.muted, run.span = True, run.parent.span
             else:
                 description = self._describe(kind, run, serialized, tags, metadata, extra)
                 self._open(run, description, previous, framework=framework)
-            run.watch = self._tasks.current()
             # In the table only now, so that what another thread finds there can be ended.
             if not self._table.add(run):
                 self._end(run, RunEnded(now, reason=EndReason.DUPLICATE_START))
@@ -137,6 +140,7 @@ class Engine:
         parent = self._table.open.get(parent_key) if parent_key is not None else None
         run = Run(key, run_text, kind, parent, policy, tags)
         run.parent_key = parent_key
+        run.watch = self._tasks.current()
         run.start_ns = run.touched_ns = now
         run.offset_ns = parent.offset_ns if parent is not None else self._clock.offset_ns()
         run.attributes[semconv.RUN_ID] = run_text
@@ -318,13 +322,15 @@ class Engine:
 
     def _lost(self, runs: list[Run], reason: EndReason) -> None:
         for run in runs:
-            self._end_for(run.key, reason)
+            # A stream is past its first chunk before its reader can hand it to another task.
+            if reason is not EndReason.TASK_ENDED or (run.one_task and run.chunks == 0):
+                self._end_for(run.key, reason)
 
     def _end(self, run: Run, ended: RunEnded) -> None:
         """End *run*, out of the table, and before it whatever below it is still open; whatever fails, all are ended."""
         faults: list[Exception] = []
         for child in self._table.pop_below(run):
-            self._end_one(child, RunEnded(ended.time_ns, reason=EndReason.PARENT_ENDED), faults)
+            self._end_one(child, completion.cut_short(run, ended), faults)
         self._end_one(run, ended, faults)
         for fault in faults:
             self._shield.fault("completion", fault, reraise=run.policy.raise_errors)

@@ -36,6 +36,7 @@ class Run:
         "muted",
         "name",
         "offset_ns",
+        "one_task",
         "operation",
         "parent",
         "parent_key",
@@ -69,6 +70,7 @@ class Run:
         self.children: dict[int, Run] | None = {}  # None as soon as the run is ending
         self.span: Any = None  # the trace sink's
         self.watch: dict[int, Run] | None = None  # open runs of the task that started this one
+        self.one_task = False  # whoever started it ends it, or nobody does
         self.muted = False  # not sampled, and nothing below it can be: nothing is kept
         self.start_ns = 0  # monotonic, as every time in the core
         self.offset_ns = (

@@ -1,8 +1,8 @@
 """The first net for runs that never end: the asyncio task that started them.
 
-LangChain reports no end for a chat model or retriever whose task is cancelled. The task itself tells: one done-callback
-per task, however many runs it starts. A task that returns normally says nothing, because a stream may be read on in
-another one.
+LangChain reports no end for a chat model, retriever or tool whose task is cancelled, or that ``asyncio.timeout`` cuts off
+inside of it. The task itself tells: one done-callback per task, however many runs it starts. What the end of a task that
+returns normally means is the engine's to say: a stream may be read on in another one.
 
 Rules for this file: at most one entry per live task; a task is never kept alive; no import of asyncio before somebody
 else has imported it.
@@ -53,14 +53,14 @@ class _Watch:
         elif getattr(task, "_exception", None) is not None:
             self._over(id(task), EndReason.TASK_FAILED)
         else:
-            self._over(id(task), None)
+            self._over(id(task), EndReason.TASK_ENDED)
 
-    def _over(self, identity: int, reason: EndReason | None) -> None:
+    def _over(self, identity: int, reason: EndReason) -> None:
         self.task = _nothing  # the reference's own callback refers to this object: a circle, if it stayed
         if self.watches.get(identity) is self:
             del self.watches[identity]
         runs, self.runs = self.runs, {}
-        if runs and reason is not None:
+        if runs:
             self.on_lost(list(runs.values()), reason)
 
 
