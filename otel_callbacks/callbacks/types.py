@@ -205,14 +205,15 @@ def _line(message: Any) -> str:
     line = f"{role}: {content if isinstance(content, str) else ''.join(_texts(content))}"
     if role == "AI":
         calls: Any = getattr(message, "tool_calls", None)
-        calls = calls or getattr(message, "additional_kwargs", {}).get("function_call")
+        others: dict[str, Any] = getattr(message, "additional_kwargs", None) or {}
+        calls = calls or others.get("function_call")
         line += f"{calls}" if calls else ""
     return line
 
 
-def _texts(blocks: Sequence[Any]) -> list[str]:
+def _texts(blocks: Any) -> list[str]:
     found: list[str] = []
-    for block in blocks:
+    for block in cast("Sequence[Any]", blocks) if isinstance(blocks, (list, tuple)) else ():
         if isinstance(block, str):
             found.append(block)
         elif isinstance(block, dict):

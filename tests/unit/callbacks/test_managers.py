@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
+import weakref
 from typing import Any
 from uuid import UUID
 
@@ -236,6 +238,28 @@ def test_the_methods_of_the_algebra_change_the_manager(manager_class: Any) -> No
     manager.add_metadata({"c": 3}, inherit=False)
     manager.remove_metadata(["a"])
     assert (manager.metadata, manager.inheritable_metadata) == ({"b": 2, "c": 3}, {"b": 2})
+
+
+@pytest.mark.parametrize("manager_class", MANAGERS)
+async def test_nothing_keeps_a_handler_when_its_runs_are_over(manager_class: Any) -> None:
+    class Handler(BaseCallbackHandler):
+        run_inline = True
+
+        def on_chain_start(self, serialized: Any, inputs: Any, **kwargs: Any) -> None: ...
+        def on_chain_end(self, outputs: Any, **kwargs: Any) -> None: ...
+
+    gc.collect()
+    gc.disable()
+    try:
+        handler = Handler()
+        gone = weakref.ref(handler)
+        run = await done(manager_class.configure([handler]).on_chain_start(None, {}))
+        await done((await done(run.get_child().on_chain_start(None, {}))).on_chain_end({}))
+        await done(run.on_chain_end({}))
+        del handler, run
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_merge_keeps_the_class_and_the_order() -> None:

@@ -36,6 +36,7 @@ CALL: Any = {"name": "add", "args": {"a": 1}, "id": "c1", "type": "tool_call"}
         (SimpleNamespace(type="odd", content="?"), "odd: ?"),
         (SimpleNamespace(), "SimpleNamespace: "),
         (SimpleNamespace(type="ai", content="bare"), "AI: bare"),
+        (SimpleNamespace(type="ai", content=None, additional_kwargs=None), "AI: "),
         (HumanMessage(["a", {"type": "text", "text": "b"}, {"type": "image"}, {"text": 3}]), "Human: ab"),
         (HumanMessage([3]), "Human: "),  # type: ignore[list-item]  # whatever a caller may send
     ],
