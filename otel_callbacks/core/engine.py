@@ -45,6 +45,10 @@ class Sink(Protocol):
         """
         ...
 
+    def mute(self, run: Run, parent: Any, *, framework: bool) -> None:
+        """Let what is made in the body of *run* be below *parent*, which is not sampled; keep what does so in ``run.span``."""
+        ...
+
     def note(self, run: Run, note: RunNoted) -> None:
         """Add a span event."""
         ...
@@ -107,7 +111,8 @@ class Engine:
             run = self._made(kind, policy, key, run_id, parent_run_id, tags, now)
             run.one_task = framework and kind in _ONE_TASK
             if run.parent is not None and run.parent.muted:
-                run.muted, run.span = True, run.parent.span
+                run.muted = True
+                self._sink.mute(run, self._parent_span(run), framework=framework)
             else:
                 description = self._describe(kind, run, serialized, tags, metadata, extra)
                 self._open(run, description, previous, framework=framework)
@@ -272,8 +277,8 @@ class Engine:
                 return
             try:
                 if not run.muted:
-                    completion.read_error(run.policy, error, ended)
                     completion.read_output(run.kind, partial, ended)
+                    completion.read_error(run.policy, error, ended)
             finally:
                 self._end(run, ended)
         except Exception as fault:

@@ -52,6 +52,7 @@ class RunSpan(Span):
         body: Body,
         outer: Context,
         values: Mapping[str, object] = _NO_VALUES,
+        around: int | None = None,
     ) -> None:
         self.inner: Span | None = inner
         self.body = body
@@ -59,6 +60,7 @@ class RunSpan(Span):
         self.context = Context({**outer, **values, _SPAN_KEY: self})
         self._run: Run | None = run
         self._open_runs = open_runs
+        self._around = around  # the run in whose body this one started: that of a stream's consumer
 
     def over(self) -> None:
         """Stand for the run no more, and let go of it."""
@@ -70,9 +72,17 @@ class RunSpan(Span):
         self.context = self.outer
 
     def is_inside(self) -> bool:
-        """Tell whether the calling code is in the run's body, or in that of a run below it."""
+        """Tell whether the calling code is in the run's body, or in that of a run below it.
+
+        Of a body whose run is not open, or was never reported, only this is known: it is another one than where the run
+        started, and so most likely inside.
+        """
         key = frameworks.body_run()
-        run = self._open_runs.get(key) if key is not None else None
+        if key is None or key == self._around:
+            return False
+        run = self._open_runs.get(key)
+        if run is None:
+            return True
         while run is not None and run is not self._run:
             run = run.parent
         return run is not None

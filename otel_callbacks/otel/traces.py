@@ -9,8 +9,10 @@ from typing import Any, Final
 
 from opentelemetry import context as context_api
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 from opentelemetry.trace import (
+    INVALID_SPAN,
     INVALID_SPAN_CONTEXT,
     Link,
     NonRecordingSpan,
@@ -23,6 +25,7 @@ from opentelemetry.trace import (
 )
 
 from otel_callbacks import semconv
+from otel_callbacks.core import frameworks
 from otel_callbacks.core.events import RunEnded, RunKind, RunNoted
 from otel_callbacks.core.mapping import Description
 from otel_callbacks.core.runs import Run
@@ -85,11 +88,22 @@ class TraceSink:
                 description.name, parent_context, kind, run.attributes, links, start_time=start_time
             )
         run.muted = self._silence_is_inherited and not span.is_recording()
-        body = Body.OPEN
-        if framework:
-            body = Body.MARKED if run.kind in _MARKED_KINDS else Body.SILENT
+        self._enter(run, span, outer, framework=framework)
+
+    def mute(self, run: Run, parent: Any, *, framework: bool) -> None:
+        """Make the span that is not sampled the current one: in a thread or a batch, its own run's context is not around."""
+        span = _parent_span(parent) or INVALID_SPAN
+        self._enter(run, span, healed(context_api.get_current()), framework=framework)
+
+    def _enter(self, run: Run, span: Span, outer: Context, *, framework: bool) -> None:
+        body, around = Body.OPEN, None
+        if framework and run.kind in _MARKED_KINDS:
+            body = Body.MARKED
+            around = run.parent.key if run.parent is not None else frameworks.body_run()
+        elif framework:
+            body = Body.SILENT
         values = inference.context_values(run, self._open_runs) if run.kind in _MODEL_KINDS else {}
-        run.span = run_span = RunSpan(span, run, self._open_runs, body, outer, values)
+        run.span = run_span = RunSpan(span, run, self._open_runs, body, outer, values, around)
         context_api.attach(run_span.context)
 
     def note(self, run: Run, note: RunNoted) -> None:
@@ -105,8 +119,6 @@ class TraceSink:
         run_span: RunSpan | None = run.span
         if run_span is None or run_span.inner is None:
             return INVALID_SPAN_CONTEXT
-        if run.parent is not None and run.parent.span is run_span:  # muted: it shares its parent's
-            return run_span.inner.get_span_context()
         span = run_span.inner
         run_span.over()
         if span.is_recording():

@@ -65,7 +65,7 @@ async def hanging(q: str) -> str:
 
 
 def _graph() -> Any:
-    graph: Any = StateGraph(dict)  # type: ignore[type-var] # as many do
+    graph: Any = StateGraph(dict)
     graph.add_node("hangs", _hang)
     graph.add_edge(START, "hangs")
     return graph.compile()

@@ -50,7 +50,7 @@ def _graph(scene: Scene) -> Any:
 
         return body
 
-    graph: Any = StateGraph(dict)  # type: ignore[type-var] # as many do
+    graph: Any = StateGraph(dict)
     for name in ("one", "two"):
         graph.add_node(name, node(name))
     graph.add_edge(START, "one")
