@@ -399,7 +399,7 @@ def _graph(event: object) -> dict[str, AttributeValue]:
         (semconv.GRAPH_CHECKPOINT_ID, "checkpoint_id"),
         (semconv.GRAPH_CHECKPOINT_NS, "checkpoint_ns"),
     ):
-        value = values.attribute(field(event, source))
+        value = values.attribute(field(event, source), 1_024)
         if value is not None:
             attributes[name] = value
     return attributes

@@ -10,22 +10,25 @@ from typing import Any, Final, cast
 
 from otel_callbacks import semconv
 from otel_callbacks.core import values
+from otel_callbacks.core.reading import pairs
 from otel_callbacks.core.values import AttributeValue
 
 MAX_NAMES: Final = 4_096
-MAX_KEYS: Final = (
-    64  # of the application's: with the SDK's 128 attributes a span, what the run itself says has room
-)
+MAX_LENGTHS: Final = 4  # all values of a run together are at most as long as so many of the longest
+MAX_KEYS: Final = 64  # with the SDK's 128 attributes a span, what the run itself says has room
 _names: dict[str, str | None] = {}  # key -> attribute name, None where left out; at most MAX_NAMES
 
 
 def add(attributes: dict[str, AttributeValue], metadata: Mapping[str, Any], limit: int) -> None:
     """Add *metadata* to *attributes*; a value is at most *limit* characters long."""
     source: Mapping[str, Any] = dict(metadata) if len(metadata) <= MAX_KEYS else _first(attributes, metadata)
+    left = limit * MAX_LENGTHS
     for key, value in source.items():
         name = _name(key)
         if name is not None:
-            converted = values.attribute(value, limit)
+            converted = values.attribute(value, min(limit, max(left, 0)))
+            if type(converted) is str:
+                left -= len(converted)
             if converted is not None:
                 attributes[values.unique(name, attributes) if name in attributes else name] = converted
     for key in semconv.CONVERSATION_METADATA:
@@ -38,7 +41,7 @@ def add(attributes: dict[str, AttributeValue], metadata: Mapping[str, Any], limi
 def _first(attributes: dict[str, AttributeValue], metadata: Mapping[str, Any]) -> dict[Any, Any]:
     """Return what there is room for, the framework's own keys first; say how many were left out."""
     known = {key: metadata[key] for key in semconv.LANGGRAPH_METADATA if key in metadata}
-    chosen = {**known, **dict(values.pairs(cast("dict[Any, Any]", metadata), MAX_KEYS))}
+    chosen = {**known, **dict(pairs(cast("dict[Any, Any]", metadata), MAX_KEYS))}
     attributes[semconv.METADATA_OMITTED] = len(metadata) - len(chosen)
     return chosen
 

@@ -9,6 +9,7 @@ subclass of a built-in collection is copied by the built-in's own code, so that 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final, cast
 
@@ -21,13 +22,26 @@ def mapping(value: object) -> Mapping[str, Any]:
     if kind is dict:
         return cast("dict[str, Any]", value)
     if issubclass(kind, dict):
-        return dict.copy(cast("dict[str, Any]", value))
+        return dict(pairs(cast("dict[Any, Any]", value)))
     if kind is MappingProxyType:
         try:
             return dict(cast("Mapping[str, Any]", value))
         except Exception:  # noqa: BLE001 - what it is a view of may be of any class
             return EMPTY
     return EMPTY
+
+
+def pairs(mapping: dict[Any, Any], limit: int | None = None) -> list[tuple[Any, Any]]:
+    """Return the first *limit* pairs of *mapping*, a dict of whatever class.
+
+    Copied in one step of C, tried twice, because another thread may be changing the dict.
+    """
+    for _ in range(2):
+        try:
+            return list(islice(dict.items(mapping), limit))
+        except RuntimeError:
+            continue
+    return []
 
 
 def field(value: Any, name: str) -> Any:
@@ -46,7 +60,7 @@ def sequence(value: object) -> list[Any] | tuple[Any, ...]:
     if kind is list or kind is tuple:
         return cast("list[Any]", value)
     if issubclass(kind, list):
-        return list[Any].copy(cast("list[Any]", value))
+        return [*list[Any].__iter__(cast("list[Any]", value))]
     if issubclass(kind, tuple):
         return (*tuple[Any, ...].__iter__(cast("tuple[Any, ...]", value)),)
     return ()

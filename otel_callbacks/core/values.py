@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, count, islice
 from typing import Any, Final, TypeAlias, cast
 
+from otel_callbacks.core.reading import pairs
+
 AttributeValue: TypeAlias = (
     str | bool | int | float | bytes | Sequence[str] | Sequence[bool] | Sequence[int] | Sequence[float]
 )
@@ -324,7 +326,7 @@ class _Walk:
     def _dict(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
         taken = 0
-        for key, item in pairs(value):
+        for key, item in pairs(value, MAX_ITEMS):
             if self._left <= 0:
                 break
             taken += 1
@@ -335,19 +337,6 @@ class _Walk:
         if taken < dict.__len__(value):
             found["…"] = f"[{dict.__len__(value) - taken} more]"
         return found
-
-
-def pairs(mapping: dict[Any, Any], limit: int = MAX_ITEMS) -> list[tuple[Any, Any]]:
-    """Return the first *limit* pairs of *mapping*, a dict of whatever class.
-
-    Copied in one step of C, tried twice, because another thread may be changing the dict.
-    """
-    for _ in range(2):
-        try:
-            return list(islice(dict.items(mapping), limit))
-        except RuntimeError:
-            continue
-    return []
 
 
 def key_text(key: object) -> str | None:
