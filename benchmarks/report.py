@@ -9,7 +9,7 @@ from importlib.metadata import version
 from benchmarks.gate import Result, Source, judge
 
 _PACKAGES = ("opentelemetry-sdk", "langchain-core")
-_HEAD = ("case", "in units of", "instructions", "time (quartiles)", "gate", "final goal", "measured")
+_HEAD = ("case", "in units of", "instructions or count", "time (quartiles)", "gate", "final goal", "measured")
 _DASH = "-"
 
 
