@@ -1,0 +1,224 @@
+"""The names that we emit against the conventions' own data: `genai_semconv.json`, whose origin it states itself."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.trace import SpanKind
+
+from otel_callbacks import OTelCallbackHandler, semconv
+from otel_callbacks.semconv import Operation
+
+DATA: Final[dict[str, Any]] = json.loads((Path(__file__).parent / "genai_semconv.json").read_text())
+THEIRS: Final = ("gen_ai.", "server.", "error.", "exception.")
+TYPES: Final[Mapping[str, Any]] = {
+    "string": lambda value: type(value) is str,
+    "int": lambda value: type(value) is int,
+    "double": lambda value: type(value) is float,
+    "boolean": lambda value: type(value) is bool,
+    "string[]": lambda value: type(value) is tuple and all(type(item) is str for item in value),
+}
+SPANS: Final = {
+    Operation.CHAT: "gen_ai.inference.client",
+    Operation.TEXT_COMPLETION: "gen_ai.inference.client",
+    Operation.RETRIEVAL: "gen_ai.retrieval.client",
+    Operation.EXECUTE_TOOL: "gen_ai.execute_tool.internal",
+    Operation.INVOKE_AGENT: "gen_ai.invoke_agent.internal",
+    Operation.INVOKE_WORKFLOW: "gen_ai.invoke_workflow.internal",
+}
+
+
+def names() -> dict[str, str]:
+    """Return the constants of `semconv` that are names of the conventions."""
+    return {
+        constant: value
+        for constant, value in vars(semconv).items()
+        if constant.isupper() and isinstance(value, str) and value.startswith(THEIRS)
+    }
+
+
+@pytest.mark.parametrize("name", names().values())
+def test_a_name_is_in_the_conventions_and_not_deprecated(name: str) -> None:
+    assert name in DATA["attributes"]
+    assert name not in DATA["deprecated"]["attributes"]
+
+
+def test_a_name_is_written_once() -> None:
+    written = [
+        value for constant, value in vars(semconv).items() if constant.isupper() and isinstance(value, str)
+    ]
+    assert sorted(written) == sorted(set(written))
+
+
+def test_every_name_of_the_conventions_is_looked_at() -> None:
+    assert len(names()) > 30
+
+
+@pytest.mark.parametrize("operation", Operation)
+def test_an_operation_is_in_the_conventions(operation: Operation) -> None:
+    assert operation.value in DATA["attributes"][semconv.OPERATION_NAME]["enum"]
+    assert set(SPANS) == set(Operation)
+
+
+@pytest.mark.parametrize("provider", sorted(set(semconv.PROVIDERS.values())))
+def test_a_provider_is_in_the_conventions_and_not_deprecated(provider: str) -> None:
+    enum = DATA["attributes"][semconv.PROVIDER_NAME]["enum"]
+    assert provider in enum
+    assert provider not in DATA["deprecated"]["enum_values"][semconv.PROVIDER_NAME]
+
+
+def test_an_own_value_of_a_closed_set_is_in_it() -> None:
+    assert semconv.ERROR_TYPE_OTHER in DATA["attributes"][semconv.ERROR_TYPE]["enum"]
+    assert {"text", "json"} <= set(DATA["attributes"][semconv.OUTPUT_TYPE]["enum"])
+
+
+def test_own_names_stand_apart_from_the_conventions() -> None:
+    own: list[str] = [
+        value
+        for constant, value in vars(semconv).items()
+        if constant.isupper() and isinstance(value, str) and "." in value and not value.startswith(THEIRS)
+    ]
+    assert own
+    assert all(name.startswith(("langchain.", "langgraph.")) for name in own)
+    enums = [kind for kind in vars(semconv).values() if isinstance(kind, type) and issubclass(kind, StrEnum)]
+    assert all(len(set(kind)) == len(kind.__members__) for kind in enums)
+
+
+# -- as emitted -----------------------------------------------------------------------------------------------------------
+
+
+class Recording(Sampler):
+    """Keeps what it was given to decide on."""
+
+    def __init__(self) -> None:
+        self.given: list[dict[str, Any]] = []
+
+    def should_sample(
+        self,
+        parent_context: Any,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Any = None,
+        links: Sequence[Any] | None = None,
+        trace_state: Any = None,
+    ) -> SamplingResult:
+        self.given.append(dict(attributes or {}))
+        return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes)
+
+    def get_description(self) -> str:
+        return "Recording"
+
+
+_MODEL: Final[dict[str, Any]] = {
+    "serialized": {"id": ["langchain_openai", "ChatOpenAI"], "kwargs": {"base_url": "https://models.example:8443/v1"}},
+    "metadata": {"ls_provider": "openai", "ls_model_name": "m", "ls_temperature": 1, "thread_id": "t"},
+    "invocation_params": {
+        "model": "m", "temperature": 0, "top_p": 1, "top_k": 3.0, "max_tokens": 5, "stop": ["a"], "seed": 1, "n": 2,
+        "frequency_penalty": 0, "presence_penalty": 1, "stream": True, "response_format": {"type": "json_object"},
+    },
+}  # fmt: skip
+_AGENT: Final = {"ls_integration": "langchain_create_agent", "lc_agent_name": "helper"}
+_RESULT: Final[dict[str, Any]] = {
+    "generations": [[{
+        "message": {
+            "id": "r1", "response_metadata": {"model_name": "m-1", "finish_reason": "stop"},
+            "usage_metadata": {
+                "input_tokens": 1, "output_tokens": 2, "input_token_details": {"cache_read": 1, "cache_creation": 1},
+                "output_token_details": {"reasoning": 1},
+            },
+        }
+    }]]
+}  # fmt: skip
+# operation -> (kind of callback, arguments of its start)
+STARTS: Final[dict[Operation, tuple[str, dict[str, Any]]]] = {
+    Operation.CHAT: ("chat_model", _MODEL),
+    Operation.TEXT_COMPLETION: ("llm", _MODEL),
+    Operation.RETRIEVAL: (
+        "retriever",
+        {
+            "metadata": {"ls_vector_store_provider": "p", "ls_embedding_model": "e"},
+            "serialized": {"kwargs": {"k": 4}},
+        },
+    ),
+    Operation.EXECUTE_TOOL: (
+        "tool",
+        {"serialized": {"name": "search", "description": "d"}, "tool_call_id": "c"},
+    ),
+    Operation.INVOKE_AGENT: ("chain", {"metadata": _AGENT, "name": "helper"}),
+    Operation.INVOKE_WORKFLOW: ("chain", {"metadata": {"ls_integration": "langgraph"}, "name": "pipeline"}),
+}
+
+
+def emitted(operation: Operation) -> tuple[ReadableSpan, dict[str, Any]]:
+    """Return a failed and streamed run's span, which says the most, and what a sampler was given at its start."""
+    exporter, sampler = InMemorySpanExporter(), Recording()
+    provider = TracerProvider(sampler=sampler)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    handler = OTelCallbackHandler(provider, raise_errors=True)
+    kind, arguments = STARTS[operation]
+    given: dict[str, Any] = {"serialized": None, "tags": ["tag"], "metadata": None, "name": None, **arguments}
+    run_id = uuid.uuid4()
+    getattr(handler, f"on_{kind}_start")(given.pop("serialized"), "in", run_id=run_id, **given)
+    handler.on_llm_new_token("x", run_id=run_id)
+    kind = {"chat_model": "llm"}.get(kind, kind)
+    getattr(handler, f"on_{kind}_error")(ValueError("v"), run_id=run_id, response=_RESULT)
+    (span,) = exporter.get_finished_spans()
+    return span, sampler.given[0]
+
+
+@pytest.mark.parametrize("operation", Operation)
+def test_a_span_has_the_kind_of_the_conventions(operation: Operation) -> None:
+    span, _ = emitted(operation)
+    assert span.kind.name.lower() == DATA["spans"][SPANS[operation]]["kind"]
+    assert span.name.split()[0] == operation.value
+
+
+@pytest.mark.parametrize("operation", Operation)
+def test_what_is_required_or_known_for_sampling_is_there_at_the_start(operation: Operation) -> None:
+    span, given = emitted(operation)
+    asked = DATA["spans"][SPANS[operation]]["attributes"]
+    said = span.attributes or {}
+    for name, about in asked.items():
+        if about["level"] == "required":
+            assert name in given, name
+        if about.get("sampling") and name in said:
+            assert given.get(name) == said[name], name  # not added, not changed later
+    assert semconv.ERROR_TYPE in said
+
+
+@pytest.mark.parametrize("operation", [Operation.CHAT, Operation.TEXT_COMPLETION])
+def test_a_model_call_says_all_that_a_sampler_may_ask(operation: Operation) -> None:
+    _, given = emitted(operation)
+    asked = DATA["spans"][SPANS[operation]]["attributes"]
+    assert {name for name, about in asked.items() if about.get("sampling")} <= given.keys()
+
+
+@pytest.mark.parametrize("operation", Operation)
+def test_an_attribute_has_the_type_of_the_conventions(operation: Operation) -> None:
+    span, _ = emitted(operation)
+    for name, value in (span.attributes or {}).items():
+        if name.startswith(THEIRS):
+            assert TYPES[DATA["attributes"][name]["type"]](value), (name, value)
+    for event in span.events:
+        assert event.name == semconv.EXCEPTION_EVENT
+        assert all(
+            TYPES[DATA["attributes"][name]["type"]](value) for name, value in (event.attributes or {}).items()
+        )
+
+
+def test_a_failed_model_call_says_nearly_everything_that_has_a_name() -> None:
+    """So that the types above are not those of a handful."""
+    said = {name for operation in Operation for name in emitted(operation)[0].attributes or {}}
+    events = {semconv.EXCEPTION_TYPE, semconv.EXCEPTION_MESSAGE, semconv.EXCEPTION_STACKTRACE}
+    assert set(names().values()) - said - events == set()
