@@ -247,7 +247,7 @@ async def look_up(q: str) -> str:
     return q
 
 
-def _everything(scene: Scene) -> Runnable[Any, Any]:
+def _everything(scene: Scene) -> Any:
     async def step(given: Any) -> Any:
         await asyncio.sleep(0)
         scene.mark("in step")
