@@ -167,7 +167,7 @@ class Engine:
     def _open(self, run: Run, description: Description, previous: Any, *, framework: bool) -> None:
         """Let the sink open *run* as it is described."""
         run.attributes = description.attributes = run.policy.redacted(description.attributes)
-        run.operation, run.span_name = description.operation, description.name
+        run.operation = description.operation
         self._sink.open(run, description, self._parent_span(run), previous, framework=framework)
 
     def _make_way(self, running: Run, policy: Policy, tags: object) -> bool:

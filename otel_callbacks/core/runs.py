@@ -62,7 +62,7 @@ class Run:
         self.policy = policy  # of the handler that started the run; its identity tells handlers apart
         self.tags = tags  # the dispatcher's own object: a second delivery of one start brings the very same
         self.name: str | None = None
-        self.span_name = ""
+        self.span_name = ""  # the span's at its end, where that is another than at its start
         self.operation: Operation | None = None
         self.integration: str | None = None
         self.agent: str | None = parent.agent if parent is not None else None

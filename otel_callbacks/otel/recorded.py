@@ -33,7 +33,6 @@ from otel_callbacks import semconv
 
 _UNSET = Status(StatusCode.UNSET)
 _INTERNALS = ("sampler", "resource", "span_processor", "id_generator", "_span_limits", "instrumentation_info")
-_BUILT_IN_SAMPLERS = "opentelemetry.sdk.trace.sampling"
 
 
 class RecordedSpan(Span, ReadableSpan):
@@ -56,21 +55,26 @@ class RecordedSpan(Span, ReadableSpan):
         tracer: Tracer,
         on_ended: Callable[[], None] | None,
     ) -> None:
+        self._limits = tracer._span_limits  # noqa: SLF001 - checked by `pipeline`
         # ReadableSpan's own fields, without its constructor: it would ask for a default resource.
         self._name = self._given_name = name
         self._context = context
         self._parent = parent
         self._kind = kind
         self._attributes = attributes
+        if self._limits.max_span_attribute_length is not None:
+            _shorten(attributes, self._limits.max_span_attribute_length)
         self._events: list[Event] = []
-        self._links = links
+        self._links = ()
+        self._dropped_links = 0
+        if links:
+            self._add_links(links)
         self._start_time = start_time
         self._end_time = None
         self._status = _UNSET
         self._resource = tracer.resource
         self._instrumentation_info = tracer.instrumentation_info
         self._instrumentation_scope = getattr(tracer, "_instrumentation_scope", None)
-        self._limits = tracer._span_limits  # noqa: SLF001 - checked by `pipeline`
         self._processor = tracer.span_processor
         self._on_ended = on_ended
         self._dropped_attributes = 0
@@ -79,10 +83,13 @@ class RecordedSpan(Span, ReadableSpan):
     # -- for the run ---------------------------------------------------------------------------------------------------
 
     def finish(self, name: str, status: Status | None, end_time: int) -> None:
-        """End the span with the attributes that its dict has now, and hand it to the processors."""
+        """End the span with the attributes that its dict has now, and hand it to the processors.
+
+        *name* replaces the one that it started with; empty if that one stands.
+        """
         if self._end_time is not None:
             return
-        if self._name is self._given_name:  # not renamed by the application
+        if name and self._name is self._given_name:  # not renamed by the application
             self._name = name
         # What the application set by hand stands: it knows better than "no error event came".
         if status is not None and self._status.status_code is not StatusCode.OK:
@@ -104,12 +111,20 @@ class RecordedSpan(Span, ReadableSpan):
 
     def record(self, name: str, attributes: dict[str, Any], timestamp: int) -> None:
         """Add an event whose attributes are known to be clean."""
+        limits = self._limits
+        if limits.max_attribute_length is not None or len(attributes) > (limits.max_event_attributes or 0):
+            self.add_event(name, attributes, timestamp)
+        else:
+            self._append(Event(name, attributes, timestamp))
+
+    def _append(self, event: Event) -> None:
         if self._end_time is None:
             limit = self._limits.max_events
             if limit is not None and len(self._events) >= limit:
-                self._dropped_events += 1  # the first ones stay: they are what began it
-            else:
-                self._events.append(Event(name, attributes, timestamp))
+                self._dropped_events += 1
+                del self._events[:1]  # the oldest, as the SDK does: the last one may be the exception
+            if limit != 0:
+                self._events.append(event)
 
     # -- trace.Span: for the application, and for processors -------------------------------------------------------------
 
@@ -143,24 +158,31 @@ class RecordedSpan(Span, ReadableSpan):
         cleaned = BoundedAttributes(
             limits.max_event_attributes, attributes, immutable=True, max_value_len=limits.max_attribute_length
         )
-        if self._end_time is None:
-            limit = limits.max_events
-            if limit is not None and len(self._events) >= limit:
-                self._dropped_events += 1
-            else:
-                self._events.append(Event(name, cleaned, timestamp))
+        self._append(Event(name, cleaned, timestamp))
 
     def add_link(self, context: SpanContext, attributes: types.Attributes = None) -> None:
         """Add a link, cleaned as the SDK cleans it."""
+        if self._end_time is None and (context.is_valid or attributes or context.trace_state):
+            self._add_links([Link(context, attributes)])
+
+    def _add_links(self, links: Sequence[Link]) -> None:
         limits = self._limits
-        if self._end_time is None and (limits.max_links is None or len(self._links) < limits.max_links):
-            cleaned = BoundedAttributes(
-                limits.max_link_attributes,
-                attributes,
-                immutable=True,
-                max_value_len=limits.max_attribute_length,
+        cleaned = [
+            Link(
+                link.context,
+                BoundedAttributes(
+                    limits.max_link_attributes,
+                    link.attributes,
+                    immutable=True,
+                    max_value_len=limits.max_attribute_length,
+                ),
             )
-            self._links = (*self._links, Link(context, cleaned))
+            for link in links
+        ]
+        every = (*self._links, *cleaned)
+        over = max(0, len(every) - limits.max_links) if limits.max_links is not None else 0
+        self._links = every[over:]  # the newest, as the SDK has it
+        self._dropped_links += over
 
     def update_name(self, name: str) -> None:
         """Rename the span until the run ends."""
@@ -203,6 +225,11 @@ class RecordedSpan(Span, ReadableSpan):
     def dropped_events(self) -> int:
         """How many events went over the provider's limit."""
         return self._dropped_events
+
+    @property
+    def dropped_links(self) -> int:
+        """How many links went over the provider's limit."""
+        return self._dropped_links
 
 
 def _shorten(attributes: dict[str, Any], limit: int) -> None:
@@ -251,8 +278,8 @@ def start(
     on_ended = metrics.start_span(parent, result.decision) if metrics is not None else None
     if not result.decision.is_recording():
         return NonRecordingSpan(context)
-    if type(sampler).__module__ != _BUILT_IN_SAMPLERS:
-        attributes.update(result.attributes or {})
+    if result.attributes and result.attributes != attributes:
+        attributes.update(result.attributes)
     span = RecordedSpan(name, context, parent, kind, attributes, links, start_time, tracer, on_ended)
     tracer.span_processor.on_start(span, parent_context=parent_context)  # type: ignore[arg-type] # a Span but for the class
     return span

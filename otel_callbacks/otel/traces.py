@@ -164,7 +164,8 @@ def _add_event(span: Span, name: str, attributes: dict[str, Any], time_ns: int) 
 
 def _finish(span: Span, run: Run, status: Status | None, end_time: int) -> None:
     """End a span of a provider that is not the SDK's."""
-    span.update_name(run.span_name)
+    if run.span_name:
+        span.update_name(run.span_name)
     span.set_attributes(run.attributes)
     if status is not None:
         span.set_status(status)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from opentelemetry import context as context_api
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -36,6 +38,14 @@ SPANS: Final = {
     Operation.INVOKE_AGENT: "gen_ai.invoke_agent.internal",
     Operation.INVOKE_WORKFLOW: "gen_ai.invoke_workflow.internal",
 }
+
+
+@pytest.fixture(autouse=True)
+def _own_context() -> Iterator[None]:
+    """What a test leaves behind in the context is not the next one's."""
+    token = context_api.attach(Context())
+    yield
+    context_api.detach(token)
 
 
 def names() -> dict[str, str]:

@@ -19,6 +19,8 @@ from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.outputs import LLMResult
 from langchain_core.runnables import RunnableLambda
+from opentelemetry import context as context_api
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -37,7 +39,15 @@ ENDS: Final = {"chat_model": "llm"}
 
 
 @pytest.fixture(autouse=True)
-def _neighbour(request: pytest.FixtureRequest) -> Iterator[None]:
+def _own_context() -> Iterator[None]:
+    """What a test leaves behind in the context is not the next one's."""
+    token = context_api.attach(Context())
+    yield
+    context_api.detach(token)
+
+
+@pytest.fixture(autouse=True)
+def _neighbour(request: pytest.FixtureRequest, _own_context: None) -> Iterator[None]:
     """An ordinary span before and one after, of somebody else: both are delivered as they were."""
     if "handler" not in request.fixturenames:
         yield
