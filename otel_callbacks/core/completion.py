@@ -48,7 +48,7 @@ def cut_short(run: Run, ended: RunEnded) -> RunEnded:
 
     *ended* may change: a sequence whose step is open had its stream closed, although LangChain reports that it went well.
     """
-    if run.steps and ended.error_type is None and ended.outcome is None:
+    if run.steps and not mapping.is_node(run.tags) and ended.error_type is None and ended.outcome is None:
         ended.outcome = Outcome.ABANDONED
     below = RunEnded(ended.time_ns, reason=EndReason.PARENT_ENDED, outcome=Outcome.ABANDONED)
     if ended.outcome is Outcome.CANCELLED or ended.reason is EndReason.TASK_CANCELLED:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from otel_callbacks import semconv
 from otel_callbacks.core import metadata, request, values
 from otel_callbacks.core.events import RunKind, RunStarted
-from otel_callbacks.core.reading import mapping
+from otel_callbacks.core.reading import mapping, sequence
 from otel_callbacks.core.values import AttributeValue, string
 from otel_callbacks.semconv import CLIENT_OPERATIONS, Operation, SpanKind
 
@@ -103,7 +103,7 @@ def _given(name: str | None) -> str | None:
 
 def _is_agent_root(event: RunStarted, run: Run) -> bool:
     """Tell an agent's own run from the nodes and tools below it, which inherit its metadata."""
-    if any(tag.startswith(_NODE_TAG) for tag in event.tags):
+    if is_node(event.tags):
         return False
     parent = run.parent
     if parent is None or parent.integration != AGENT_INTEGRATION:
@@ -112,6 +112,11 @@ def _is_agent_root(event: RunStarted, run: Run) -> bool:
         values.name(event.metadata.get("lc_agent_name")),
         "LangGraph",
     )
+
+
+def is_node(tags: object) -> bool:
+    """Tell a graph's node by its tags; LangGraph tags what runs inside of one as steps, but it is no sequence."""
+    return any(type(tag) is str and tag.startswith(_NODE_TAG) for tag in sequence(tags))
 
 
 def _tool(event: RunStarted, run: Run, attributes: dict[str, AttributeValue]) -> _Described:
