@@ -289,8 +289,14 @@ async def test_both_handlers_give_the_same_tree_under_astream(scene: Scene) -> N
 def test_the_asynchronous_handler_gives_the_tree_of_a_synchronous_run_too(scene: Scene) -> None:
     """A known limit: LangChain calls it on a loop of its own, so that its spans are never current in synchronous bodies."""
     handler = AsyncOTelCallbackHandler(scene.provider, raise_errors=True)
-    with scene.caller():
-        _chain(scene).invoke("x", {"callbacks": [handler]})
+
+    def run() -> None:
+        with scene.caller():
+            _chain(scene).invoke("x", {"callbacks": [handler]})
+
+    # In a thread of its own, for LangChain takes away the event loop of the thread that it uses.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(run).result()
     assert scene.tree == {
         CALLER: {"invoke_workflow": {"step": {}, "chat": {}}, "in step": {}, "in model": {}}
     }
