@@ -344,7 +344,8 @@ class Engine:
         parent = run.parent
         if parent is not None:
             parent.touched_ns = ended.time_ns
-        ended.time_ns += run.offset_ns
+        # Its end may have been read in one thread before its start was in another.
+        ended.time_ns = max(ended.time_ns, run.start_ns) + run.offset_ns
         try:
             if not run.muted:
                 faults += completion.complete(run, ended)

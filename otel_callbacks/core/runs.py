@@ -141,8 +141,8 @@ class RunTable:
         """
         if len(self.open) <= self._max_open:
             return []
-        keys = self._oldest(max(1, self._max_open // 100))
-        return [run for key in keys if (run := self.pop(key)) is not None]
+        oldest = self._oldest(max(1, self._max_open // 100))
+        return [popped for run in oldest if (popped := self.pop(run.key)) is not None]
 
     def idle(self, before_ns: int) -> list[Run]:
         """Take out the runs without open children that nothing has touched since *before_ns* (monotonic).
@@ -150,19 +150,16 @@ class RunTable:
         Runs stand in the order of their starts, so only those that are old enough are looked at.
         """
         found: list[Run] = []
-        for key in self._oldest(len(self.open)):
-            run = self.open.get(key)
-            if run is None:
-                continue
+        for run in self._oldest(len(self.open)):
             if run.start_ns >= before_ns:
                 break
-            if run.touched_ns < before_ns and not run.children and (popped := self.pop(key)) is not None:
+            if run.touched_ns < before_ns and not run.children and (popped := self.pop(run.key)) is not None:
                 found.append(popped)
         return found
 
-    def _oldest(self, count: int) -> list[int]:
+    def _oldest(self, count: int) -> list[Run]:
         try:
-            return list(islice(self.open, count))
+            return list(islice(self.open.values(), count))
         except RuntimeError:  # another thread changed the dict in the same instant: the next sweep will do
             return []
 

@@ -25,10 +25,6 @@ if TYPE_CHECKING:
 OnLost: TypeAlias = Callable[[list[Run], EndReason], None]
 
 
-def _nothing() -> None:
-    return None
-
-
 class _Watch:
     """The open runs of one task."""
 
@@ -40,7 +36,7 @@ class _Watch:
         self.on_lost = on_lost
         identity = id(task)
         # A loop that is closed with the task pending never calls back; then the task is collected, and says so here.
-        self.task: Callable[[], object] = weakref.ref(
+        self.task: weakref.ref[asyncio.Task[Any]] | None = weakref.ref(
             task, lambda _: self._over(identity, EndReason.TASK_COLLECTED)
         )
         # In a context of its own: a copy of the current one would keep the application's values as long as the task.
@@ -56,9 +52,8 @@ class _Watch:
             self._over(id(task), EndReason.TASK_ENDED)
 
     def _over(self, identity: int, reason: EndReason) -> None:
-        self.task = _nothing  # the reference's own callback refers to this object: a circle, if it stayed
-        if self.watches.get(identity) is self:
-            del self.watches[identity]
+        self.task = None  # the reference's own callback refers to this object: a circle, if it stayed
+        self.watches.pop(identity, None)
         runs, self.runs = self.runs, {}
         if runs:
             self.on_lost(list(runs.values()), reason)
@@ -80,6 +75,6 @@ class TaskWatch:
         if task is None:
             return None
         watch = self._watches.get(id(task))
-        if watch is None or watch.task() is not task:
+        if watch is None:
             watch = self._watches[id(task)] = _Watch(task, self._watches, self._on_lost)
         return watch.runs

@@ -157,7 +157,8 @@ def attribute(value: object, limit: int = DEFAULT_MAX_LENGTH) -> AttributeValue 
             array := _strings(tuple(cast("Sequence[Any]", value)), limit)
         ):
             return array
-        plain = _Walk(limit).plain(value, MAX_DEPTH)
+        # An eighth is for punctuation and for what marks the cuts, so that the JSON itself stays whole.
+        plain = _Walk(limit - limit // 8).plain(value, MAX_DEPTH)
         if type(plain) is list:
             kinds = set(map(type, plain))
             if len(kinds) == 1 and kinds <= _ARRAY_TYPES:

@@ -1,0 +1,283 @@
+"""The engine's own duties: faults end in the shield, no span is lost to one, and nothing waits for what never comes."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import uuid
+from typing import Any
+
+import pytest
+
+from otel_callbacks.core import completion
+from otel_callbacks.core import runs as runs_module
+from otel_callbacks.core import shield as shield_module
+from otel_callbacks.core.clock import SystemClock
+from otel_callbacks.core.engine import Engine
+from otel_callbacks.core.events import RunKind
+from otel_callbacks.core.frameworks import body_run, register
+from otel_callbacks.core.policy import Policy
+from otel_callbacks.core.redact import redact, secrets
+from otel_callbacks.core.runs import RunTable
+from otel_callbacks.core.shield import Shield
+from otel_callbacks.semconv import EndReason
+from otel_callbacks.testing import FixedClock
+
+QUIET = Policy()
+LOUD = Policy(raise_errors=True)
+
+
+class Broken:
+    """A sink that raises where it is told to."""
+
+    def __init__(self, *where: str) -> None:
+        self.where = set(where)
+        self.closed = 0
+
+    def _at(self, where: str) -> None:
+        if where in self.where:
+            raise RuntimeError(where)
+
+    def open(self, run: Any, *_: Any, **__: Any) -> None:
+        self._at("open")
+        run.span = object()
+
+    def mute(self, run: Any, *_: Any, **__: Any) -> None:
+        raise NotImplementedError
+
+    def note(self, *_: Any) -> None:
+        self._at("note")
+
+    def close(self, run: Any, ended: Any) -> Any:
+        self.closed += 1
+        self._at("close")
+        return run.span
+
+
+def engine(sink: Broken, **given: Any) -> Engine:
+    return Engine(sink, RunTable(100), clock=FixedClock(tick_ns=1), **given)
+
+
+def start(engine: Engine, run_id: uuid.UUID, policy: Policy, parent: uuid.UUID | None = None) -> None:
+    engine.start(RunKind.TOOL, policy, run_id, parent, None, [], None, {}, framework=True)
+
+
+@pytest.mark.parametrize("where", ["open", "note", "close"])
+def test_a_fault_of_the_sink_is_counted_and_goes_no_further(
+    where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    under = engine(Broken(where))
+    run_id = uuid.uuid4()
+    start(under, run_id, QUIET)
+    under.note(QUIET, run_id, "event", {})
+    under.retry(QUIET, run_id, 1)
+    under.end(RunKind.TOOL, QUIET, run_id, None, "out")
+    assert under.open_count == 0
+    assert any(reason.startswith("fault_") for reason in under.counts)
+    assert all(record.levelno == logging.WARNING for record in caplog.records)
+
+
+@pytest.mark.parametrize("where", ["open", "note", "close"])
+def test_a_fault_of_ours_is_raised_for_those_who_asked(where: str) -> None:
+    under = engine(Broken(where))
+    run_id = uuid.uuid4()
+
+    def all_of_it() -> None:
+        start(under, run_id, LOUD)
+        under.note(LOUD, run_id, "event", {})
+        under.end(RunKind.TOOL, LOUD, run_id, None, "out")
+
+    with pytest.raises(RuntimeError, match=where):
+        all_of_it()
+
+
+def test_every_run_below_is_ended_although_one_cannot_be() -> None:
+    sink = Broken("close")
+    under = engine(sink)
+    ids = [uuid.uuid4() for _ in range(5)]
+    for number, run_id in enumerate(ids):
+        start(under, run_id, LOUD, ids[0] if number else None)
+    with pytest.raises(RuntimeError, match="close"):
+        under.end(RunKind.TOOL, LOUD, ids[0], None, None)
+    assert (sink.closed, under.open_count) == (5, 0)
+
+
+def test_a_run_whose_attributes_cannot_be_completed_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = Broken()
+    under = engine(sink)
+    run_id = uuid.uuid4()
+    start(under, run_id, QUIET)
+    monkeypatch.setattr(completion, "complete", lambda *_: 1 / 0)
+    under.end(RunKind.TOOL, QUIET, run_id, None, None)
+    assert (sink.closed, under.counts) == (1, {"fault_completion": 1})
+
+
+def test_a_run_never_ends_before_it_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends: list[int] = []
+
+    class Noting(Broken):
+        def close(self, run: Any, ended: Any) -> Any:
+            ends.append(ended.time_ns - run.start_ns - run.offset_ns)
+            return super().close(run, ended)
+
+    under = engine(Noting())
+    run_id = uuid.uuid4()
+    start(under, run_id, LOUD)
+    monkeypatch.setattr(under, "_monotonic_ns", lambda: -5)
+    under.end(RunKind.TOOL, LOUD, run_id, None, None)
+    assert ends == [0]
+
+
+def test_a_clock_that_breaks_costs_one_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    under = engine(Broken())
+    run_id = uuid.uuid4()
+    start(under, run_id, QUIET)
+
+    def breaks() -> int:
+        raise OSError
+
+    monkeypatch.setattr(under, "_monotonic_ns", breaks)
+    under.chunk(QUIET, run_id)
+    under.retry(QUIET, run_id, None)
+    assert under.counts == {"fault_chunk": 1, "fault_note": 1}
+
+
+def test_retry_answers_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    under = engine(Broken())
+    monkeypatch.setattr(under, "_run_to_note", lambda *_: 1 / 0)
+    under.retry(QUIET, uuid.uuid4(), 1)
+    assert under.counts == {"fault_retry": 1}
+
+
+def test_closing_all_counts_what_was_still_to_be_closed() -> None:
+    other = uuid.uuid4()
+
+    def mapper(run: Any, _: Any) -> None:
+        under.end(RunKind.TOOL, QUIET, other, None, None)
+
+    under = engine(Broken())
+    policy = Policy(mappers=(mapper,))
+    start(under, other, policy)
+    start(under, uuid.uuid4(), policy)
+    assert under.close_all(EndReason.SHUTDOWN) == 1
+    assert under.open_count == 0
+
+
+def test_a_lost_run_that_went_with_its_parent_is_ended_once() -> None:
+    sink = Broken()
+    under = engine(sink)
+    parent, child = uuid.uuid4(), uuid.uuid4()
+    start(under, parent, LOUD)
+    start(under, child, LOUD, parent)
+    under._lost(list(under._table.open.values()), EndReason.TASK_CANCELLED)
+    assert (sink.closed, under.open_count) == (2, 0)
+
+
+def test_a_forked_process_forgets_what_is_open() -> None:
+    sink = Broken()
+    under = engine(sink)
+    start(under, uuid.uuid4(), QUIET)
+    under.forget()
+    assert (under.close_all(), sink.closed) == (0, 0)
+
+
+def test_a_table_that_changes_while_it_is_looked_at_is_looked_at_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def changed(*_: object) -> Any:
+        raise RuntimeError("dictionary changed size during iteration")
+
+    under = engine(Broken(), max_idle_s=0)
+    start(under, uuid.uuid4(), LOUD)
+    with monkeypatch.context() as patch:
+        patch.setattr(runs_module, "islice", changed)
+        under.sweep()
+        assert under.open_count == 1
+    under.sweep()
+    assert under.open_count == 0
+
+
+def test_a_run_that_another_thread_started_in_the_same_instant_is_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sink = Broken()
+    under = engine(sink)
+    monkeypatch.setattr(under._table, "add", lambda _: False)
+    start(under, uuid.uuid4(), LOUD)
+    assert sink.closed == 1
+
+
+# -- shield, clock, frameworks, redaction ---------------------------------------------------------------------------------
+
+
+def test_the_same_complaint_is_said_once_a_minute(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = itertools.count(0, 40_000_000_000)
+    monkeypatch.setattr("otel_callbacks.core.shield.time.monotonic_ns", lambda: next(now))
+    shield = Shield()
+    for _ in range(4):  # at 0, 40, 80 and 120 seconds
+        shield.fault("start", ValueError("content"), reraise=False)
+    assert len(caplog.records) == 2
+    assert "content" not in caplog.text
+    assert shield.counts == {"fault_start": 4}
+
+
+def test_a_log_handler_that_raises_does_not_reach_the_application(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shield_module.logger, "warning", lambda *_: 1 / 0)
+    shield = Shield()
+    shield.fault("start", ValueError(), reraise=False)
+    assert shield.counts == {"fault_start": 1, "log_failed": 1}
+
+
+def test_the_offset_is_read_again_when_something_came_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    readings = iter([0, 50_000, 100_000, 100_100, 200_000, 200_010])
+    monkeypatch.setattr("otel_callbacks.core.clock.time.perf_counter_ns", lambda: next(readings))
+    monkeypatch.setattr("otel_callbacks.core.clock.time.time_ns", lambda: 1_000_000)
+    assert SystemClock.offset_ns() == 1_000_000 - 100_000 - 50
+
+
+def test_the_best_of_four_readings_is_taken_on_a_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    readings = iter([0, 50_000, 0, 30_000, 0, 40_000, 0, 90_000])
+    monkeypatch.setattr("otel_callbacks.core.clock.time.perf_counter_ns", lambda: next(readings))
+    monkeypatch.setattr("otel_callbacks.core.clock.time.time_ns", lambda: 1_000_000)
+    assert SystemClock.offset_ns() == 1_000_000 - 15_000
+
+
+def test_a_framework_is_registered_once_and_asked_for_the_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    from otel_callbacks.core import frameworks  # noqa: PLC0415 - its own state is replaced
+
+    monkeypatch.setattr(frameworks, "_dispatchers", set())
+    monkeypatch.setattr(frameworks, "_body_runs", [])
+    assert body_run() is None
+    register("other.dispatcher", lambda: None)
+    register("some.dispatcher", lambda: 5)
+    register("some.dispatcher", lambda: 6)
+    assert body_run() == 5
+    assert frameworks.is_dispatcher("some.dispatcher")
+    assert not frameworks.is_dispatcher(None)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["sk-abcdefghijkl", "AKIAABCDEFGHIJKLMNOP", "ghp_" + "a" * 36, "xoxb-1234567890-abc", "AIza" + "x" * 35, "hf_" + "a" * 30,
+     "eyJhbGciOiJI.eyJzdWIiOiIx.c2ln", "Bearer abcdefghijk"],
+)  # fmt: skip
+def test_a_secret_in_an_error_is_masked(secret: str) -> None:
+    assert secrets(f"refused: {secret}") == "refused: [redacted]"
+
+
+@pytest.mark.parametrize(
+    "text", ["plain", "risk-free", "task-12", "https://host/path", "ghost", "bearer of news"]
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert secrets(text) == text
+
+
+def test_redactors_run_in_order() -> None:
+    assert redact("a", [lambda text: text + "b", lambda text: text + "c"]) == "abc"
+    assert Policy(redactors=(str.upper,)).redacted({"n": 1, "l": (1, 2), "t": ("a",)}) == {
+        "n": 1,
+        "l": (1, 2),
+        "t": ("A",),
+    }
