@@ -18,7 +18,7 @@ from otel_callbacks.core.events import RunKind
 from otel_callbacks.core.frameworks import body_run, register
 from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.redact import redact, secrets
-from otel_callbacks.core.runs import RunTable
+from otel_callbacks.core.runs import Run, RunTable
 from otel_callbacks.core.shield import Shield
 from otel_callbacks.semconv import EndReason
 from otel_callbacks.testing import FixedClock
@@ -281,3 +281,17 @@ def test_redactors_run_in_order() -> None:
         "l": (1, 2),
         "t": ("A",),
     }
+
+
+def test_a_child_that_comes_while_its_parent_ends_is_a_late_child() -> None:
+    table = RunTable(10)
+    parent = Run(1, "1", RunKind.CHAIN, None, LOUD, None)
+    early, late = (Run(key, str(key), RunKind.TOOL, parent, LOUD, None) for key in (2, 3))
+    assert table.add(parent)
+    assert table.add(early)
+    assert table.pop(1) is parent
+    assert table.pop_below(parent) == [early]
+    assert table.add(late)
+    assert parent.children is None
+    assert table.pop_below(parent) == []
+    assert table.open == {3: late}
