@@ -12,9 +12,10 @@ import pytest
 from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda, RunnableParallel
 from langchain_core.tools import tool
+from opentelemetry import context as context_api
 
 from tests.fakes import AsyncChat, Chat, Retriever, Text
-from tests.scene import CALLER, Scene, ids_of
+from tests.scene import CALLER, Scene, delegates, ids_of
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
@@ -93,6 +94,27 @@ async def test_a_span_made_in_a_body_is_a_child_of_the_run_in_asynchronous_code(
     with scene.caller():
         await make(scene).ainvoke(given, scene.config)
     assert scene.tree == {CALLER: {name: {mark: {}}}}
+
+
+@pytest.mark.parametrize("body", SYNC)
+def test_synchronous_code_gets_back_the_very_context_that_it_had(scene: Scene, body: str) -> None:
+    make, given, _, _ = BODIES[body]
+    before = context_api.get_current()
+    (_sync_lambda(scene, "before") | make(scene)).invoke(given, scene.config)
+    list(_sync_lambda(scene, "stream").stream("x", scene.config))
+    assert context_api.get_current() is before
+
+
+async def test_a_body_sees_no_delegates_of_runs_that_are_over(scene: Scene) -> None:
+    counts: set[int] = set()
+
+    async def body(given: Any) -> Any:
+        counts.add(delegates())
+        return given
+
+    for _ in range(20):
+        await RunnableLambda(body, name="step").ainvoke("x", scene.config)
+    assert counts == {1}
 
 
 @pytest.mark.parametrize("body", ASYNC)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,10 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableLambda
 from opentelemetry import context as context_api
+from opentelemetry.sdk.trace import TracerProvider
 from pydantic import ConfigDict
 
+from otel_callbacks import OTelCallbackHandler
 from otel_callbacks.core.runs import Run
 from otel_callbacks.otel.current import RunSpan
 from otel_callbacks.otel.recorded import RecordedSpan
@@ -111,3 +114,16 @@ async def test_hundreds_of_runs_in_one_task_leave_one_delegate(scene: Scene) -> 
             await _chain().ainvoke("x", scene.config)
             assert delegates() <= 1
     assert [scene.parent_of(span) for span in scene.all_named("invoke_workflow")] == [CALLER] * 200
+
+
+async def test_a_context_that_somebody_keeps_keeps_no_engine() -> None:
+    provider = TracerProvider(shutdown_on_exit=False)  # else the interpreter keeps it
+    handler = OTelCallbackHandler(provider)
+    context = contextvars.copy_context()
+    await asyncio.create_task(_chain().ainvoke("x", {"callbacks": [handler]}), context=context)
+    engine = weakref.ref(handler._bound)
+    assert context.run(delegates) == 1
+    del handler, provider
+    await asyncio.sleep(0)
+    gc.collect()
+    assert engine() is None

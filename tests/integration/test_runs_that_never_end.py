@@ -102,14 +102,14 @@ CANCELLED: dict[str, tuple[Callable[[Any], Coroutine[Any, Any, Any]], str]] = {
 }
 
 # How the case ends when `asyncio.timeout` cuts it off: of its own accord, but for these.
-CUT_OFF = {
-    **dict.fromkeys(["chat", "chat by agenerate", "retriever"], [("abandoned", "task_ended")]),
+CUT_OFF: dict[str, tuple[tuple[str, str | None], ...]] = {
+    **dict.fromkeys(["chat", "chat by agenerate", "retriever"], (("abandoned", "task_ended"),)),
     **dict.fromkeys(
         ["chat in a sequence", "chat in parallel", "chat in a batch", "retriever in a sequence"],
-        [("cancelled", "task_cancelled")],
+        (("cancelled", "task_cancelled"),),
     ),
     # langchain-core reports the cancellation of tools since 1.8.
-    "tool": [("abandoned", "task_ended"), ("cancelled", None)],
+    "tool": (("abandoned", "task_ended"), ("cancelled", None)),
 }
 
 
@@ -140,7 +140,7 @@ async def test_what_a_timeout_cuts_off_ends_although_its_task_goes_on(scene: Sce
     with scene.caller():
         await RunnableLambda(body, name="outer").ainvoke("x", scene.config)
         await _settled(scene)
-    assert outcome(scene.named(name))[:2] in CUT_OFF.get(case, [("cancelled", None)])
+    assert outcome(scene.named(name))[:2] in CUT_OFF.get(case, (("cancelled", None),))
     assert {outcome(span)[2] for span in scene.spans} == {"UNSET"}
     assert outcome(scene.named("outer")) == (None, None, "UNSET")
 

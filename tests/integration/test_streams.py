@@ -271,6 +271,22 @@ def test_a_stream_is_finished_by_another_thread_than_it_was_started_in(scene: Sc
     assert scene.parent_of("invoke_workflow") == CALLER
 
 
+@pytest.mark.parametrize("sequence", [False, True])
+async def test_a_stream_is_read_on_by_another_task_after_its_first_has_ended(
+    scene: Scene, sequence: bool
+) -> None:
+    stream = (_async_chain(scene) if sequence else AsyncChat()).astream("x", scene.config)
+    await asyncio.create_task(anext(stream))  # type: ignore[arg-type] # a generator's is a coroutine
+
+    async def rest() -> None:
+        async for _ in stream:
+            pass
+
+    await asyncio.create_task(rest())
+    assert scene.handler.open_runs == 0
+    assert {outcome(span) for span in scene.spans} == {(None, None, "UNSET")}
+
+
 async def test_astream_events_is_one_tree(scene: Scene) -> None:
     with scene.caller():
         async for _ in _async_chain(scene).astream_events("x", scene.config, version="v2"):
