@@ -10,6 +10,12 @@ Whose body is this? A stream's consumer runs in the context in which the stream 
 being inside the run; ``batch`` starts all its runs in one context before the first body runs. A framework that marks the
 bodies of its runs says so (`core.frameworks`), and then a run's span counts as current only in its body.
 
+Known limits, each with a test. Nothing marks a model's or retriever's body: the consumer of a model's own stream is inside,
+and so is whoever goes on after another handler's exception robbed a model of its end. Asynchronous text models start in a
+task whose context their bodies never get, and see the span around; the bodies of a synchronous ``generate`` with several
+prompts see the last prompt's. An asynchronous handler in synchronous code is called on a loop of its own, where nothing can
+be made current.
+
 Rules for this file: nothing is ever detached; no lock; a `RunSpan` holds nothing of the application after its end.
 """
 
@@ -95,9 +101,8 @@ class RunSpan(Span):
             if inner is not None and (span.body is not Body.MARKED or span.is_inside()):
                 return inner
             if inner is None:
-                span.outer = healed(
-                    span.outer
-                )  # others may have ended since: who asks again has one step to go
+                # Others may have ended since: who asks again has one step to go.
+                span.outer = healed(span.outer)
             span = trace.get_current_span(span.outer)
         return span
 
