@@ -241,7 +241,8 @@ def _in_threads(calls: list[tuple[Any, ...]]) -> None:
     """Run *calls*, each in a thread with a copy of the context, to the end of all; then raise the first failure."""
     if calls:
         with ThreadPoolExecutor(len(calls)) as pool:
-            futures = [pool.submit(contextvars.copy_context().run, *call) for call in calls]
+            contexts: list[Any] = [contextvars.copy_context() for _ in calls]
+            futures = [pool.submit(each.run, *call) for each, call in zip(contexts, calls, strict=True)]
         for future in futures:
             future.result()
 
