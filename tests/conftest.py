@@ -56,7 +56,8 @@ def _nothing_logged(request: pytest.FixtureRequest) -> Iterator[None]:
     lines = [
         f"{record.name}: {record.getMessage()}"
         for record in heard.records
-        if quiet or record.name == CONTEXTS
+        # An exporter's thread may outlive the test that gave it a collector that hangs; here, spans stay in memory.
+        if (quiet and not record.name.startswith("opentelemetry.exporter.")) or record.name == CONTEXTS
     ]
     assert not lines, lines
 

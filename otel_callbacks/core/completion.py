@@ -5,6 +5,7 @@ Rules for this file: only sizes, identifiers and outcomes of an output, no conte
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from otel_callbacks import semconv
@@ -17,6 +18,8 @@ from otel_callbacks.semconv import EndReason, Outcome
 
 _NANOSECONDS: Final = 1_000_000_000
 _CANCELLED: Final = "asyncio.CancelledError"
+
+_NONE: Final[Sequence[Exception]] = ()
 
 
 def read_output(kind: RunKind, output: object, ended: RunEnded) -> None:
@@ -56,13 +59,19 @@ def cut_short(run: Run, ended: RunEnded) -> RunEnded:
     return below
 
 
-def complete(run: Run, ended: RunEnded) -> list[Exception]:
+def complete(run: Run, ended: RunEnded) -> Sequence[Exception]:
     """Bring the run's attributes to their final state; return what the user's mappers raised."""
     attributes = run.attributes
     if ended.attributes:
         attributes.update(run.policy.redacted(ended.attributes))
-    _add_counts(run, attributes)
-    _add_outcome(run, ended, attributes)
+    if run.first_chunk_ns or run.retries or run.steps:
+        _add_counts(run, attributes)
+    if ended.reason is not None or ended.outcome is not None or ended.error_type is not None:
+        _add_outcome(run, ended, attributes)
+    return _mapped(run, attributes) if run.policy.mappers else _NONE
+
+
+def _mapped(run: Run, attributes: dict[str, AttributeValue]) -> list[Exception]:
     faults: list[Exception] = []
     for mapper in run.policy.mappers:
         try:

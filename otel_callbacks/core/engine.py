@@ -6,17 +6,17 @@ callback is one synchronous stretch, so that it is safe on an event loop.
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import UUID
 
 from otel_callbacks import semconv
 from otel_callbacks.core import completion, mapping, normalize
 from otel_callbacks.core.clock import Clock, SystemClock
 from otel_callbacks.core.events import RunEnded, RunKind, RunNoted
-from otel_callbacks.core.mapping import Description
 from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.runs import Run, RunTable, is_same_start
 from otel_callbacks.core.shield import Shield
+from otel_callbacks.core.sink import Sink
 from otel_callbacks.core.tasks import TaskWatch
 from otel_callbacks.core.values import AttributeValue
 from otel_callbacks.semconv import EndReason
@@ -29,33 +29,6 @@ _NANOSECONDS: Final = 1_000_000_000
 # What LangChain starts and ends in one task, unless it is a stream. Its chains always report an end, in whichever task; its
 # text models start in tasks that end at once.
 _ONE_TASK: Final = frozenset({RunKind.CHAT_MODEL, RunKind.RETRIEVER, RunKind.TOOL})
-
-
-class Sink(Protocol):
-    """Turns effects into telemetry. Called in the thread and the context of the callback."""
-
-    def open(
-        self, run: Run, description: Description, parent: Any, previous: Any, *, framework: bool
-    ) -> None:
-        """Start what stands for *run*, and keep it in ``run.span``.
-
-        *parent* is ``run.parent.span``, else what `close` returned for an ended parent, else None: a root. *previous* is
-        what `close` returned for an earlier run of the same id. With *framework*, the start came from a framework that
-        marks in whose body code runs.
-        """
-        ...
-
-    def mute(self, run: Run, parent: Any, *, framework: bool) -> None:
-        """Let what is made in the body of *run* be below *parent*, which is not sampled; keep what does so in ``run.span``."""
-        ...
-
-    def note(self, run: Run, note: RunNoted) -> None:
-        """Add a span event."""
-        ...
-
-    def close(self, run: Run, ended: RunEnded) -> Any:
-        """End what stands for *run* with ``run.attributes``; return what later runs need to refer to it."""
-        ...
 
 
 class Engine:
@@ -110,17 +83,30 @@ class Engine:
                 return
             run = self._made(kind, policy, key, run_id, parent_run_id, tags, now)
             run.one_task = framework and kind in _ONE_TASK
-            if run.parent is not None and run.parent.muted:
+            parent = run.parent
+            span = (
+                parent.span if parent is not None and parent.children is not None else self._parent_span(run)
+            )
+            if parent is not None and parent.muted:
                 run.muted = True
-                self._sink.mute(run, self._parent_span(run), framework=framework)
+                self._sink.mute(run, span, framework=framework)
             else:
-                description = self._describe(kind, run, serialized, tags, metadata, extra)
-                self._open(run, description, previous, framework=framework)
+                try:
+                    description = mapping.described(run, serialized, tags, metadata, extra)
+                except Exception as fault:
+                    # A run that we cannot describe is still a run: time, parent and outcome are worth having.
+                    self._shield.fault("describe", fault, reraise=policy.raise_errors)
+                    description = mapping.undescribed(run)
+                if policy.redactors:
+                    run.attributes = description.attributes = policy.redacted(description.attributes)
+                run.operation = description.operation
+                self._sink.open(run, description, span, previous, framework=framework)
             # In the table only now, so that what another thread finds there can be ended.
             if not self._table.add(run):
                 self._end(run, RunEnded(now, reason=EndReason.DUPLICATE_START))
-            for old in self._table.overflow():
-                self._end(old, RunEnded(self._monotonic_ns(), reason=EndReason.EVICTED))
+            if len(self._table.open) > self._table.max_open:
+                for old in self._table.overflow():
+                    self._end(old, RunEnded(self._monotonic_ns(), reason=EndReason.EVICTED))
             if run.parent is None and now - self._swept_ns > SWEEP_INTERVAL_NS:
                 self.sweep()
         except Exception as fault:
@@ -164,12 +150,6 @@ class Engine:
         ended = self._table.recall(run.parent_key) if run.parent_key is not None else None
         return ended if ended is not None or parent is None else parent.span
 
-    def _open(self, run: Run, description: Description, previous: Any, *, framework: bool) -> None:
-        """Let the sink open *run* as it is described."""
-        run.attributes = description.attributes = run.policy.redacted(description.attributes)
-        run.operation = description.operation
-        self._sink.open(run, description, self._parent_span(run), previous, framework=framework)
-
     def _make_way(self, running: Run, policy: Policy, tags: object) -> bool:
         """Return whether a start may open the key of *running*, which is open; ends that one if so."""
         if is_same_start(running, policy, tags):
@@ -179,23 +159,6 @@ class Engine:
         self._shield.count("duplicate_start")
         self._end_for(running.key, EndReason.DUPLICATE_START)
         return True
-
-    def _describe(
-        self,
-        kind: RunKind,
-        run: Run,
-        serialized: object,
-        tags: object,
-        metadata: object,
-        extra: dict[str, Any],
-    ) -> Description:
-        try:
-            event = normalize.started(kind, serialized, tags, metadata, extra)
-            return mapping.describe(event, run, run.policy.max_length)
-        except Exception as fault:
-            # A run that we cannot describe is still a run: time, parent and outcome are worth having.
-            self._shield.fault("describe", fault, reraise=run.policy.raise_errors)
-            return mapping.undescribed(run)
 
     # -- what happens in between --------------------------------------------------------------------------------------
 
@@ -249,11 +212,14 @@ class Engine:
         """End a run that succeeded, as far as its framework knows."""
         try:
             ended = RunEnded(self._monotonic_ns())
-            run = self._taken(kind, policy, run_id, parent_run_id, ended, is_error=False)
+            key = normalize.run_key(run_id)
+            run = self._table.pop(key) if key is not None else None
+            if run is None:
+                run = self._unseen(kind, policy, key, parent_run_id, ended, is_error=False)
             if run is None:
                 return
             try:
-                if not run.muted:
+                if run.kind is not RunKind.CHAIN and not run.muted:
                     completion.read_output(run.kind, output, ended)
             finally:
                 self._end(run, ended)
@@ -272,7 +238,10 @@ class Engine:
         """End a run with an exception; *partial* is the result so far, where the framework has one."""
         try:
             ended = RunEnded(self._monotonic_ns())
-            run = self._taken(kind, policy, run_id, parent_run_id, ended, is_error=True)
+            key = normalize.run_key(run_id)
+            run = self._table.pop(key) if key is not None else None
+            if run is None:
+                run = self._unseen(kind, policy, key, parent_run_id, ended, is_error=True)
             if run is None:
                 return
             try:
@@ -284,40 +253,36 @@ class Engine:
         except Exception as fault:
             self._shield.fault("fail", fault, reraise=policy.raise_errors)
 
-    def _taken(
+    def _unseen(
         self,
         kind: RunKind,
         policy: Policy,
-        run_id: object,
+        key: int | None,
         parent_run_id: object,
         ended: RunEnded,
         *,
         is_error: bool,
     ) -> Run | None:
-        """Return the run that an end is for, out of the table and now the caller's to end.
+        """Answer an end without an open run: None for a second one, else a run without length if that is worth having.
 
-        None for a second end. An end whose start was never seen gets a run without length if that is worth having: an error
-        is never dropped, and an end is kept where its parent is known, so that it has a place in a tree.
+        An error is never dropped, and an end is kept where its parent is known, so that it has a place in a tree.
         """
-        key = normalize.run_key(run_id)
         if key is None:
             self._shield.count("run_id_invalid")
             return None
-        run = self._table.pop(key)
-        if run is not None:
-            return run
         if self._table.recall(key) is not None:
             self._shield.count("end_after_end")
             return None
         self._shield.count("end_without_start")
-        run = self._made(kind, policy, key, run_id, parent_run_id, None, ended.time_ns)
+        run = self._made(kind, policy, key, None, parent_run_id, None, ended.time_ns)
         if not is_error and self._parent_span(run) is None:
             return None
         while len(self._early) >= MAX_EARLY_ENDS:
             self._early.pop(next(iter(self._early)), None)
         self._early[key] = None
         ended.reason = EndReason.START_MISSING
-        self._open(run, mapping.undescribed(run), None, framework=True)
+        run.attributes = run.policy.redacted(run.attributes)
+        self._sink.open(run, mapping.undescribed(run), self._parent_span(run), None, framework=True)
         return run
 
     def _end_for(self, key: int, reason: EndReason) -> None:
@@ -334,8 +299,10 @@ class Engine:
     def _end(self, run: Run, ended: RunEnded) -> None:
         """End *run*, out of the table, and before it whatever below it is still open; whatever fails, all are ended."""
         faults: list[Exception] = []
-        for child in self._table.pop_below(run):
-            self._end_one(child, completion.cut_short(run, ended), faults)
+        if run.children:
+            for child in self._table.pop_below(run):
+                self._end_one(child, completion.cut_short(run, ended), faults)
+        run.children = None
         self._end_one(run, ended, faults)
         for fault in faults:
             self._shield.fault("completion", fault, reraise=run.policy.raise_errors)

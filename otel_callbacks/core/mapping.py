@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from otel_callbacks import semconv
-from otel_callbacks.core import metadata, request, values
+from otel_callbacks.core import metadata, normalize, request, shapes, values
 from otel_callbacks.core.events import RunKind, RunStarted
 from otel_callbacks.core.reading import mapping, sequence
+from otel_callbacks.core.shapes import Shape
 from otel_callbacks.core.values import AttributeValue, string
 from otel_callbacks.semconv import CLIENT_OPERATIONS, Operation, SpanKind
 
@@ -41,8 +42,61 @@ class Description:
     attributes: dict[str, AttributeValue]
 
 
+def described(
+    run: Run, serialized: object, tags: object, given: object, extra: dict[str, Any]
+) -> Description:
+    """Return what the span of *run* says at its start, in addition to its ids; all but *run* is the callback's own.
+
+    Most of what a chain says is known from another run of the same shape.
+    """
+    limit = run.policy.max_length
+    if run.kind is not RunKind.CHAIN:
+        return describe(normalize.started(run.kind, serialized, tags, given, extra), run, limit)
+    key = shapes.key_of(run, tags, given, extra)
+    shape = shapes.shapes.get(key) if key is not None else None
+    if shape is None:
+        event = normalize.started(RunKind.CHAIN, serialized, tags, given, extra)
+        if key is None:
+            return describe(event, run, limit)
+        shape = _shape(event, run)
+        shapes.keep(key, shape)
+    run.name, run.agent, run.integration = shape.run_name, shape.agent, shape.integration
+    if shape.is_step and run.parent is not None:
+        run.parent.steps = True
+    attributes = run.attributes
+    attributes.update(shape.attributes)
+    if given:
+        metadata.add(attributes, mapping(given), limit)
+    return Description(shape.span_name, shape.kind, shape.operation, attributes)
+
+
+def _shape(event: RunStarted, run: Run) -> Shape:
+    ids = run.attributes
+    run.attributes = {}
+    described = _described(event, run)
+    made = Shape(
+        run_name=run.name,
+        span_name=described.name,
+        kind=described.kind,
+        operation=described.operation,
+        agent=run.agent,
+        integration=run.integration,
+        is_step=any(tag.startswith(STEP_TAG) for tag in event.tags),
+        attributes=described.attributes,
+    )
+    run.attributes = ids
+    return made
+
+
 def describe(event: RunStarted, run: Run, limit: int) -> Description:
     """Return what the span of *run* says at its start, in addition to its ids; *limit* is the longest value in characters."""
+    described = _described(event, run)
+    if event.metadata:
+        metadata.add(described.attributes, event.metadata, limit)
+    return described
+
+
+def _described(event: RunStarted, run: Run) -> Description:
     run.name = event.name
     run.integration = string(event.metadata.get("ls_integration"))
     if run.parent is not None and not run.parent.steps:
@@ -57,8 +111,6 @@ def describe(event: RunStarted, run: Run, limit: int) -> Description:
     attributes[semconv.RUN_KIND] = event.kind.value
     if event.tags:
         attributes[semconv.TAGS] = event.tags
-    if event.metadata:
-        metadata.add(attributes, event.metadata, limit)
     span_kind = SpanKind.CLIENT if operation in CLIENT_OPERATIONS else SpanKind.INTERNAL
     return Description(name, span_kind, operation, attributes)
 

@@ -16,6 +16,7 @@ from otel_callbacks.core.values import AttributeValue
 MAX_NAMES: Final = 4_096
 MAX_LENGTHS: Final = 4  # all values of a run together are at most as long as so many of the longest
 MAX_KEYS: Final = 64  # with the SDK's 128 attributes a span, what the run itself says has room
+_SHORT: Final = 256  # characters of a value that needs no look at what is left
 _names: dict[str, str | None] = {}  # key -> attribute name, None where left out; at most MAX_NAMES
 
 
@@ -24,14 +25,25 @@ def add(attributes: dict[str, AttributeValue], metadata: Mapping[str, Any], limi
     source: Mapping[str, Any] = dict(metadata) if len(metadata) <= MAX_KEYS else _first(attributes, metadata)
     left = limit * MAX_LENGTHS
     for key, value in source.items():
-        name = _name(key)
-        if name is not None:
+        name = _names[key] if type(key) is str and key in _names else _name(key)
+        if name is None:
+            continue
+        if (
+            type(value) is str
+            and len(value) <= _SHORT <= limit
+            and value.isascii()
+            and name not in attributes
+        ):
+            attributes[name] = value
+        else:
             converted = values.attribute(value, min(limit, max(left, 0)))
             if type(converted) is str:
                 left -= len(converted)
             if converted is not None:
                 attributes[values.unique(name, attributes) if name in attributes else name] = converted
     for key in semconv.CONVERSATION_METADATA:
+        if key not in metadata:
+            continue
         conversation = values.short(metadata.get(key), values.MAX_KEY_LENGTH)
         if conversation:
             attributes[semconv.CONVERSATION_ID] = conversation

@@ -56,16 +56,19 @@ def started(
 
 def _run_name(extra: dict[str, Any], serialized: Mapping[str, Any]) -> str | None:
     """Return the run's name: given by the caller, else by the serialised object, else its class."""
-    given = name(extra.get("name"))
-    if given or not serialized:
-        return given
-    path = sequence(serialized.get("id"))
-    return name(serialized.get("name")) or (name(path[-1]) if path else None)
+    found = name(given) if (given := extra.get("name")) is not None else None
+    if found is None and serialized:
+        found = name(serialized.get("name"))
+        if found is None and (path := sequence(serialized.get("id"))):
+            found = name(path[-1])
+    return found
 
 
 def _tags(tags: object) -> tuple[str, ...]:
     """Return the strings among *tags*, or the one string that it is: somebody forgot the brackets."""
     if tags is None:
         return ()
-    given = (tags,) if type(tags) is str else sequence(tags)[:MAX_TAGS]
+    given = (tags,) if type(tags) is str else sequence(tags)
+    if len(given) > MAX_TAGS:
+        given = given[:MAX_TAGS]
     return tuple([text for tag in given if (text := short(tag, MAX_TAG_LENGTH))])

@@ -11,21 +11,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import islice
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Any, Final
 
 EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-def mapping(value: object) -> Mapping[str, Any]:
+def mapping(value: Any) -> Mapping[str, Any]:
     """Return *value* if it is a dict, a copy if it is of a subclass or a view of one; else an empty mapping."""
     kind = type(value)
     if kind is dict:
-        return cast("dict[str, Any]", value)
+        return value  # type: ignore[no-any-return] # a dict, just tested
+    if value is None:
+        return EMPTY
     if issubclass(kind, dict):
-        return dict(pairs(cast("dict[Any, Any]", value)))
+        return dict(pairs(value))
     if kind is MappingProxyType:
         try:
-            return dict(cast("Mapping[str, Any]", value))
+            return dict(value)
         except Exception:  # noqa: BLE001 - what it is a view of may be of any class
             return EMPTY
     return EMPTY
@@ -47,22 +49,20 @@ def pairs(mapping: dict[Any, Any], limit: int | None = None) -> list[tuple[Any, 
 def field(value: Any, name: str) -> Any:
     """Return field *name* of a dict or an object; None if it has none, or if asking raises."""
     try:
-        if issubclass(type(value), dict):
-            return dict.get(value, name)
-        return getattr(value, name, None)
+        return dict.get(value, name) if issubclass(type(value), dict) else getattr(value, name, None)
     except Exception:  # noqa: BLE001 - a property that raises says nothing
         return None
 
 
-def sequence(value: object) -> list[Any] | tuple[Any, ...]:
+def sequence(value: Any) -> list[Any] | tuple[Any, ...]:
     """Return *value* if it is a list or tuple, a copy if it is of a subclass; else nothing: iterators are the application's."""
     kind = type(value)
     if kind is list or kind is tuple:
-        return cast("list[Any]", value)
+        return value  # type: ignore[no-any-return] # a list or tuple, just tested
     if issubclass(kind, list):
-        return [*list[Any].__iter__(cast("list[Any]", value))]
+        return [*list[Any].__iter__(value)]
     if issubclass(kind, tuple):
-        return (*tuple[Any, ...].__iter__(cast("tuple[Any, ...]", value)),)
+        return (*tuple[Any, ...].__iter__(value),)
     return ()
 
 

@@ -6,7 +6,8 @@ constructor; a parameter that is absent or of a wrong type is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
@@ -21,23 +22,48 @@ from otel_callbacks.semconv import Operation
 def describe(
     event: RunStarted, _run: object, attributes: dict[str, AttributeValue]
 ) -> tuple[Operation, str | None]:
-    """Add the request's attributes; return the operation and the model's name."""
+    """Add the request's attributes; return the operation and the model's name.
+
+    An application sends few different requests, so what was said of one of the same parameters is said again.
+    """
     metadata, parameters = event.metadata, mapping(event.extra.get("invocation_params"))
+    constructor = mapping(event.serialized.get("kwargs"))
+    read = (
+        event.kind,
+        *map(parameters.get, _READ_PARAMETERS),
+        *map(metadata.get, _READ_METADATA),
+        *map(constructor.get, _URL_KEYS),
+        first(event.serialized.get("id")),
+        mapping(event.extra.get("options")).get("ls_structured_output_format"),
+    )
+    types = tuple(map(type, read))
+    if not _PLAIN.issuperset(types):  # hashing anything else might run foreign code
+        return _describe(event, attributes, parameters)
+    key = (read, types)  # 1, 1.0 and True are equal
+    known = _known.get(key)
+    if known is None:
+        said: dict[str, AttributeValue] = {}
+        known = (*_describe(event, said, parameters), said)
+        if len(_known) >= MAX_KNOWN:
+            _known.clear()
+        _known[key] = known
+    operation, model, said = known
+    attributes.update(said)
+    return operation, model
+
+
+def _describe(
+    event: RunStarted, attributes: dict[str, AttributeValue], parameters: Mapping[str, Any]
+) -> tuple[Operation, str | None]:
+    metadata = event.metadata
     attributes[semconv.PROVIDER_NAME] = _provider(metadata, parameters, event.serialized)
     model = _model_name(parameters, metadata)
     if model:
         attributes[semconv.REQUEST_MODEL] = model
-    for name, keys, fallback, convert in _REQUEST_PARAMETERS:
-        for key in keys:
-            if (raw := parameters.get(key)) is not None and (value := convert(raw)) is not None:
-                attributes[name] = value
-                break
-        else:
-            if (
-                fallback
-                and (raw := metadata.get(fallback)) is not None
-                and (value := convert(raw)) is not None
-            ):
+    for source, known in ((metadata, _METADATA), (parameters, _PARAMETERS)):
+        for key in known.keys() & source.keys():
+            name, convert = known[key]
+            if (raw := source[key]) is not None and (value := convert(raw)) is not None:
                 attributes[name] = value
     if attributes.get(semconv.REQUEST_CHOICE_COUNT) == 1:  # said only when it differs (conventions)
         del attributes[semconv.REQUEST_CHOICE_COUNT]
@@ -61,25 +87,38 @@ def _strings(raw: object) -> tuple[str, ...] | None:
 
 
 _Convert: TypeAlias = Callable[[Any], AttributeValue | None]
-# attribute, keys of invocation_params in order of preference, key of the metadata, conversion
-_REQUEST_PARAMETERS: Final[Sequence[tuple[str, tuple[str, ...], str | None, _Convert]]] = (
-    (semconv.REQUEST_TEMPERATURE, ("temperature",), "ls_temperature", values.number),
-    (
-        semconv.REQUEST_MAX_TOKENS,
-        ("max_tokens", "max_completion_tokens", "max_output_tokens"),
-        "ls_max_tokens",
-        values.integer,
-    ),
-    (semconv.REQUEST_STOP_SEQUENCES, ("stop", "stop_sequences"), "ls_stop", _strings),
-    (semconv.REQUEST_TOP_P, ("top_p",), None, values.number),
-    (semconv.REQUEST_TOP_K, ("top_k",), None, values.integer),
-    (semconv.REQUEST_FREQUENCY_PENALTY, ("frequency_penalty",), None, values.number),
-    (semconv.REQUEST_PRESENCE_PENALTY, ("presence_penalty",), None, values.number),
-    (semconv.REQUEST_SEED, ("seed",), None, values.integer),
-    (semconv.REQUEST_CHOICE_COUNT, ("n",), None, values.integer),
-)
+_Known: TypeAlias = Mapping[str, tuple[str, _Convert]]
+# Keys of the metadata, and of invocation_params, which are read after it and win: attribute, conversion.
+_METADATA: Final[_Known] = {
+    "ls_temperature": (semconv.REQUEST_TEMPERATURE, values.number),
+    "ls_max_tokens": (semconv.REQUEST_MAX_TOKENS, values.integer),
+    "ls_stop": (semconv.REQUEST_STOP_SEQUENCES, _strings),
+}
+_PARAMETERS: Final[_Known] = {
+    "temperature": (semconv.REQUEST_TEMPERATURE, values.number),
+    "max_tokens": (semconv.REQUEST_MAX_TOKENS, values.integer),
+    "max_completion_tokens": (semconv.REQUEST_MAX_TOKENS, values.integer),
+    "max_output_tokens": (semconv.REQUEST_MAX_TOKENS, values.integer),
+    "stop": (semconv.REQUEST_STOP_SEQUENCES, _strings),
+    "stop_sequences": (semconv.REQUEST_STOP_SEQUENCES, _strings),
+    "top_p": (semconv.REQUEST_TOP_P, values.number),
+    "top_k": (semconv.REQUEST_TOP_K, values.integer),
+    "frequency_penalty": (semconv.REQUEST_FREQUENCY_PENALTY, values.number),
+    "presence_penalty": (semconv.REQUEST_PRESENCE_PENALTY, values.number),
+    "seed": (semconv.REQUEST_SEED, values.integer),
+    "n": (semconv.REQUEST_CHOICE_COUNT, values.integer),
+}
+MAX_KNOWN: Final = 256
+_known: dict[object, tuple[Operation, str | None, dict[str, AttributeValue]]] = {}
+_PLAIN: Final = frozenset({RunKind, str, int, float, bool, type(None)})
 _MODEL_KEYS: Final = ("model", "model_name", "model_id", "deployment_name")
-_URL_KEYS: Final = ("base_url", "openai_api_base", "azure_endpoint", "endpoint_url", "anthropic_api_url")
+_URL_KEYS: Final = frozenset(
+    {"base_url", "openai_api_base", "azure_endpoint", "endpoint_url", "anthropic_api_url"}
+)
+
+# Everything that a description is made of.
+_READ_PARAMETERS: Final = (*_PARAMETERS, *_MODEL_KEYS, *_URL_KEYS, "_type", "stream", "response_format")
+_READ_METADATA: Final = (*_METADATA, "ls_model_name", "ls_provider")
 
 
 def _model_name(parameters: Mapping[str, Any], metadata: Mapping[str, Any]) -> str | None:
@@ -97,7 +136,7 @@ def _provider(
     """Return the provider: as LangSmith's metadata, the model's ``_type``, or its class path tells; else "unknown"."""
     given = values.name(metadata.get("ls_provider"))
     if given:
-        return semconv.PROVIDERS.get(given.lower(), given.lower())
+        return semconv.PROVIDERS.get(given) or semconv.PROVIDERS.get(given.lower(), given.lower())
     kind = values.name(parameters.get("_type"))
     if kind:
         stem = kind.lower().removesuffix("-chat").removesuffix("-llm")
@@ -114,19 +153,21 @@ def _add_server(
     attributes: dict[str, AttributeValue], constructor: Mapping[str, Any], parameters: Mapping[str, Any]
 ) -> None:
     for source in (constructor, parameters):
-        for key in _URL_KEYS:
-            url = source.get(key)
-            if type(url) is str and "://" in url:
-                _add_address(attributes, url)
+        for key in _URL_KEYS & source.keys():
+            url = source[key]
+            if type(url) is str and (address := _address(url[:2_048])) is not None:
+                attributes[semconv.SERVER_ADDRESS], attributes[semconv.SERVER_PORT] = address
                 return
 
 
-def _add_address(attributes: dict[str, AttributeValue], url: str) -> None:
+@lru_cache(maxsize=256)
+def _address(url: str) -> tuple[str, int] | None:
+    """Return host and port of *url*; None if it names no host."""
     try:
-        parts = urlsplit(url[:2_048])
+        parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        return
-    if host:
-        attributes[semconv.SERVER_ADDRESS] = values.clean(host, 256)
-        attributes[semconv.SERVER_PORT] = port or (443 if parts.scheme == "https" else 80)
+        return None
+    if not host or "://" not in url:
+        return None
+    return values.clean(host, 256), port or (443 if parts.scheme == "https" else 80)

@@ -9,13 +9,25 @@ error callback arrives here, on the same thread, in the middle.
 from __future__ import annotations
 
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from otel_callbacks.core.events import RunKind
 from otel_callbacks.core.values import AttributeValue
 from otel_callbacks.semconv import Operation
 
 RECENT_RUNS: Final = 4_096  # ended runs whose span is remembered: at least so many, at most twice so many
+
+
+class Watch(Protocol):
+    """What ends the open runs of an asyncio task with it."""
+
+    def add(self, run: Run) -> None:
+        """Take a run that the task has opened."""
+        ...
+
+    def discard(self, key: int) -> None:
+        """Let go of a run that has ended."""
+        ...
 
 
 class Run:
@@ -69,7 +81,7 @@ class Run:
         self.attributes: dict[str, AttributeValue] = {}
         self.children: dict[int, Run] | None = {}  # None as soon as the run is ending
         self.span: Any = None  # the trace sink's
-        self.watch: dict[int, Run] | None = None  # open runs of the task that started this one
+        self.watch: Watch | None = None  # over the task that started this one
         self.one_task = False  # whoever started it ends it, or nobody does
         self.muted = False  # not sampled, and nothing below it can be: nothing is kept
         self.start_ns = 0  # monotonic, as every time in the core
@@ -90,7 +102,7 @@ class RunTable:
 
     def __init__(self, max_open: int, recent: int = RECENT_RUNS) -> None:
         self.open: dict[int, Run] = {}
-        self._max_open = max_open
+        self.max_open = max_open
         self._recent_limit = recent
         self._recent: dict[int, Any] = {}
         self._older: dict[int, Any] = {}
@@ -100,7 +112,7 @@ class RunTable:
         if self.open.setdefault(run.key, run) is not run:
             return False
         if run.watch is not None:
-            run.watch[run.key] = run
+            run.watch.add(run)
         parent = run.parent
         if parent is not None:
             siblings = parent.children
@@ -119,7 +131,7 @@ class RunTable:
             if siblings is not None:
                 siblings.pop(key, None)
             if run.watch is not None:
-                run.watch.pop(key, None)
+                run.watch.discard(key)
         return run
 
     def pop_below(self, run: Run) -> list[Run]:
@@ -135,13 +147,11 @@ class RunTable:
         return [popped for child in reversed(order) if (popped := self.pop(child.key)) is not None]
 
     def overflow(self) -> list[Run]:
-        """Return the oldest open runs to be given up when there are too many: a hundredth at once.
+        """Take out the oldest open runs, because there are more than `max_open`: a hundredth at once.
 
         One at a time would walk over the holes that the former ones left in the dict.
         """
-        if len(self.open) <= self._max_open:
-            return []
-        oldest = self._oldest(max(1, self._max_open // 100))
+        oldest = self._oldest(max(1, self.max_open // 100))
         return [popped for run in oldest if (popped := self.pop(run.key)) is not None]
 
     def idle(self, before_ns: int) -> list[Run]:

@@ -4,7 +4,7 @@ LangChain reports no end for a chat model, retriever or tool whose task is cance
 inside of it. The task itself tells: one done-callback per task, however many runs it starts. What the end of a task that
 returns normally means is the engine's to say: a stream may be read on in another one.
 
-Rules for this file: at most one entry per live task; a task is never kept alive; no import of asyncio before somebody
+Rules for this file: at most one entry per live task, and none for a task without open runs; a task is never kept alive; no import of asyncio before somebody
 else has imported it.
 """
 
@@ -26,37 +26,53 @@ OnLost: TypeAlias = Callable[[list[Run], EndReason], None]
 
 
 class _Watch:
-    """The open runs of one task."""
+    """The open runs of one task; it lives as long as there are some."""
 
-    __slots__ = ("on_lost", "runs", "task", "watches")
+    __slots__ = ("_identity", "_on_lost", "_runs", "_task", "_watches")
 
     def __init__(self, task: asyncio.Task[Any], watches: dict[int, _Watch], on_lost: OnLost) -> None:
-        self.runs: dict[int, Run] = {}
-        self.watches = watches
-        self.on_lost = on_lost
-        identity = id(task)
+        self._runs: dict[int, Run] = {}
+        self._watches = watches
+        self._on_lost = on_lost
+        self._identity = id(task)
         # A loop that is closed with the task pending never calls back; then the task is collected, and says so here.
-        self.task: weakref.ref[asyncio.Task[Any]] | None = weakref.ref(
-            task, lambda _: self._over(identity, EndReason.TASK_COLLECTED)
+        self._task: weakref.ref[asyncio.Task[Any]] | None = weakref.ref(
+            task, lambda _: self._over(EndReason.TASK_COLLECTED)
         )
+        watches[self._identity] = self
         # In a context of its own: a copy of the current one would keep the application's values as long as the task.
         task.add_done_callback(self, context=Context())
 
+    def add(self, run: Run) -> None:
+        """Take *run*, of the task that is running, among those that are ended with it."""
+        self._runs[run.key] = run
+
+    def discard(self, key: int) -> None:
+        """Let go of a run that has ended; with the last one, the task need not call: that would be a step of its loop."""
+        if self._runs.pop(key, None) is not None and not self._runs:
+            task: Any = self._task and self._task()
+            task.remove_done_callback(
+                self
+            )  # it is alive: had it ended or been collected, no run would be here
+            self._forget()
+
     def __call__(self, task: asyncio.Task[Any]) -> None:
         if task.cancelled():
-            self._over(id(task), EndReason.TASK_CANCELLED)
+            self._over(EndReason.TASK_CANCELLED)
         # Not task.exception(): asking would silence asyncio's "exception was never retrieved" for the application.
         elif getattr(task, "_exception", None) is not None:
-            self._over(id(task), EndReason.TASK_FAILED)
+            self._over(EndReason.TASK_FAILED)
         else:
-            self._over(id(task), EndReason.TASK_ENDED)
+            self._over(EndReason.TASK_ENDED)
 
-    def _over(self, identity: int, reason: EndReason) -> None:
-        self.task = None  # the reference's own callback refers to this object: a circle, if it stayed
-        self.watches.pop(identity, None)
-        runs, self.runs = self.runs, {}
-        if runs:
-            self.on_lost(list(runs.values()), reason)
+    def _over(self, reason: EndReason) -> None:
+        runs, self._runs = self._runs, {}
+        self._forget()
+        self._on_lost(list(runs.values()), reason)
+
+    def _forget(self) -> None:
+        self._task = None  # the reference's own callback refers to this object: a circle, if it stayed
+        self._watches.pop(self._identity, None)
 
 
 class TaskWatch:
@@ -66,8 +82,8 @@ class TaskWatch:
         self._on_lost = on_lost
         self._watches: dict[int, _Watch] = {}
 
-    def current(self) -> dict[int, Run] | None:
-        """Return the open runs of the running task, to be added to; None outside of tasks."""
+    def current(self) -> _Watch | None:
+        """Return the watch over the running task; None outside of tasks."""
         asyncio = sys.modules.get("asyncio")
         if asyncio is None or asyncio._get_running_loop() is None:  # noqa: SLF001 - what every asyncio library asks
             return None
@@ -75,6 +91,4 @@ class TaskWatch:
         if task is None:
             return None
         watch = self._watches.get(id(task))
-        if watch is None:
-            watch = self._watches[id(task)] = _Watch(task, self._watches, self._on_lost)
-        return watch.runs
+        return _Watch(task, self._watches, self._on_lost) if watch is None else watch

@@ -59,32 +59,33 @@ def clean(text: str, limit: int = DEFAULT_MAX_LENGTH) -> str:
     return text
 
 
-def string(value: object) -> str | None:
+def string(value: Any) -> str | None:
     """Return *value* if it is a non-empty string, one of a subclass as plain text; else None."""
-    kind = type(value)
-    if kind is not str:
-        if not issubclass(kind, str):
-            return None
-        value = str.__str__(cast("str", value))
-    return cast("str", value) or None
+    if type(value) is str:
+        return value or None
+    return str.__str__(value) or None if issubclass(type(value), str) else None
 
 
-def short(value: object, limit: int) -> str | None:
+def short(value: Any, limit: int) -> str | None:
     """Return a non-empty string as valid UTF-8 of at most *limit* characters, an ellipsis included; else None."""
+    if type(value) is str and value and len(value) <= limit and value.isascii():  # nearly every one
+        return value
     text = string(value)
     if text is None or len(text) <= limit:
         return text and clean(text)
     return clean(text[: limit - 1]) + "…"
 
 
-def name(value: object, limit: int = MAX_NAME_LENGTH) -> str | None:
+def name(value: Any, limit: int = MAX_NAME_LENGTH) -> str | None:
     """Return *value* as one short line fit for a span's name; None if it is not a non-blank string."""
+    if (
+        type(value) is str and value.isidentifier() and value.isascii() and len(value) <= limit
+    ):  # nearly every one
+        return value
     text = string(value)
     if text is None:
         return None
     if len(text) <= limit:
-        if text.isascii() and text.isidentifier():  # nearly every name
-            return text
         return clean(" ".join(text.split())) or None
     # However long it is, only so much of it is looked at; blanks that are joined may bring it below the limit.
     head = " ".join(text[: limit * 4].split())
@@ -107,12 +108,14 @@ def qualified_name(cls: type) -> str:
     return str.__str__(type.__getattribute__(cls, "__qualname__"))
 
 
-def integer(value: object) -> int | None:
+def integer(value: Any) -> int | None:
     """Return *value* as a count (int >= 0, below 2**63), or None; ``12.0`` and ``"12"`` count, True and NaN do not."""
+    if type(value) is int:
+        return value if 0 <= value < _INT64 else None
     if type(value) is str:
         found = int(value) if len(value) <= len(str(_INT64)) and value.isdecimal() else None
     else:
-        plain = value if type(value) is int else _number(value)
+        plain = _number(value)
         found = (
             int(plain) if plain is not None and plain % 1 == 0 else None
         )  # infinity and NaN modulo 1 are NaN

@@ -26,16 +26,15 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Any, Final
 
-from opentelemetry import context as context_api
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import Span, SpanContext, Status, StatusCode
 from opentelemetry.util import types
 
 from otel_callbacks.core import frameworks
 from otel_callbacks.core.runs import Run
 
-_NO_VALUES: Final[Mapping[str, object]] = MappingProxyType({})
+NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 _SPAN_KEY: Final = next(iter(trace.set_span_in_context(trace.INVALID_SPAN, Context())))
 
 
@@ -57,13 +56,13 @@ class RunSpan(Span):
         open_runs: dict[int, Run],
         body: Body,
         outer: Context,
-        values: Mapping[str, object] = _NO_VALUES,
+        values: Mapping[str, object] = NOTHING,
         around: int | None = None,
     ) -> None:
         self.inner: Span | None = inner
         self.body = body
         self.outer = outer
-        self.context = Context({**outer, **values, _SPAN_KEY: self})
+        self.context = Context({**outer, **values, _SPAN_KEY: self} if values else {**outer, _SPAN_KEY: self})
         self._run: Run | None = run
         self._open_runs = open_runs
         self._around = around  # the run in whose body this one started: that of a stream's consumer
@@ -71,11 +70,12 @@ class RunSpan(Span):
     def over(self) -> None:
         """Stand for the run no more, and let go of it."""
         self.inner = self._run = None
-        self._open_runs = {}
-        self.outer = healed(self.outer)
-        if context_api.get_current() is self.context:
-            context_api.attach(self.outer)
-        self.context = self.outer
+        outer = self.outer
+        if type(outer.get(_SPAN_KEY)) is RunSpan:
+            outer = healed(outer)
+        if get_current() is self.context:
+            attach(outer)
+        self.outer = self.context = outer
 
     def is_inside(self) -> bool:
         """Tell whether the calling code is in the run's body, or in that of a run below it.
@@ -96,7 +96,7 @@ class RunSpan(Span):
     def target(self) -> Span:
         """Return the span that this one stands for, here and now."""
         span: Span = self
-        while isinstance(span, RunSpan):
+        while type(span) is RunSpan:
             inner = span.inner
             if inner is not None and (span.body is not Body.MARKED or span.is_inside()):
                 return inner
@@ -155,7 +155,7 @@ class RunSpan(Span):
 def healed(context: Context) -> Context:
     """Return *context* without the run spans that are over: the nearest enclosing one that still says something."""
     span = context.get(_SPAN_KEY)
-    while isinstance(span, RunSpan) and span.inner is None:
+    while type(span) is RunSpan and span.inner is None:
         context = span.outer
         span = context.get(_SPAN_KEY)
     return context
@@ -168,7 +168,7 @@ def ambient(context: Context, *, framework: bool) -> Span | None:
     managers' (a framework's chain, called inside); a root of our own managers may not, because those name their parent.
     """
     span = context.get(_SPAN_KEY)
-    while isinstance(span, RunSpan):
+    while type(span) is RunSpan:
         if span.inner is not None and (
             span.is_inside() if span.body is Body.MARKED else span.body is Body.OPEN and framework
         ):

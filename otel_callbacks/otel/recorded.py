@@ -16,7 +16,8 @@ from typing import Any
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import Event, ReadableSpan, Tracer
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor, Tracer
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, ParentBased
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -26,13 +27,20 @@ from opentelemetry.trace import (
     Status,
     StatusCode,
     TraceFlags,
+    TraceState,
 )
 from opentelemetry.util import types
 
 from otel_callbacks import semconv
 
 _UNSET = Status(StatusCode.UNSET)
+_new: Callable[[type[SpanContext], tuple[object, ...]], SpanContext] = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] # generic
+_STATE = TraceState()
+# Its constructor checks what is known of a parent's; where it is not the tuple that we know, it is called all the same.
+_IS_PLAIN_TUPLE = tuple(SpanContext(1, 2, False, TraceFlags(1), _STATE)) == (1, 2, False, 1, _STATE, True)
+_HAS_ON_ENDING = hasattr(SpanProcessor, "_on_ending")  # since SDK 1.28
 _INTERNALS = ("sampler", "resource", "span_processor", "id_generator", "_span_limits", "instrumentation_info")
+_SAMPLED = (TraceFlags.SAMPLED, TraceFlags.SAMPLED | 2)  # the second bit: a random trace id
 
 
 class RecordedSpan(Span, ReadableSpan):
@@ -41,7 +49,15 @@ class RecordedSpan(Span, ReadableSpan):
     _attributes: dict[str, Any]
     _context: SpanContext
     _start_time: int
-    _links: Sequence[Link]
+    # Most spans keep these: on the class, they cost a span nothing.
+    _events: Sequence[Event] = ()
+    _links: Sequence[Link] = ()
+    _end_time: int | None = None
+    _status = _UNSET
+    _on_ended: Callable[[], None] | None = None
+    _dropped_attributes = 0
+    _dropped_events = 0
+    _dropped_links = 0
 
     def __init__(
         self,
@@ -55,30 +71,24 @@ class RecordedSpan(Span, ReadableSpan):
         tracer: Tracer,
         on_ended: Callable[[], None] | None,
     ) -> None:
-        self._limits = tracer._span_limits  # noqa: SLF001 - checked by `pipeline`
         # ReadableSpan's own fields, without its constructor: it would ask for a default resource.
+        self._limits = limits = tracer._span_limits  # noqa: SLF001 - checked by `pipeline`
         self._name = self._given_name = name
         self._context = context
         self._parent = parent
         self._kind = kind
         self._attributes = attributes
-        if self._limits.max_span_attribute_length is not None:
-            _shorten(attributes, self._limits.max_span_attribute_length)
-        self._events: list[Event] = []
-        self._links = ()
-        self._dropped_links = 0
+        if limits.max_span_attribute_length is not None:
+            _shorten(attributes, limits.max_span_attribute_length)
         if links:
             self._add_links(links)
         self._start_time = start_time
-        self._end_time = None
-        self._status = _UNSET
         self._resource = tracer.resource
         self._instrumentation_info = tracer.instrumentation_info
         self._instrumentation_scope = getattr(tracer, "_instrumentation_scope", None)
         self._processor = tracer.span_processor
-        self._on_ended = on_ended
-        self._dropped_attributes = 0
-        self._dropped_events = 0
+        if on_ended is not None:
+            self._on_ended = on_ended
 
     # -- for the run ---------------------------------------------------------------------------------------------------
 
@@ -104,9 +114,8 @@ class RecordedSpan(Span, ReadableSpan):
         self._end_time = max(end_time, self._start_time)
         if self._on_ended is not None:
             self._on_ended()
-        on_ending = getattr(self._processor, "_on_ending", None)
-        if on_ending is not None:
-            on_ending(self)
+        if _HAS_ON_ENDING:
+            self._processor._on_ending(self)  # type: ignore[arg-type]  # noqa: SLF001 - a Span but for the class
         self._processor.on_end(self)
 
     def record(self, name: str, attributes: dict[str, Any], timestamp: int) -> None:
@@ -120,11 +129,11 @@ class RecordedSpan(Span, ReadableSpan):
     def _append(self, event: Event) -> None:
         if self._end_time is None:
             limit = self._limits.max_events
-            if limit is not None and len(self._events) >= limit:
+            events = [*self._events, event]
+            if limit is not None and len(events) > limit:
                 self._dropped_events += 1
-                del self._events[:1]  # the oldest, as the SDK does: the last one may be the exception
-            if limit != 0:
-                self._events.append(event)
+                del events[:1]  # the oldest, as the SDK does: the last one may be the exception
+            self._events = events
 
     # -- trace.Span: for the application, and for processors -------------------------------------------------------------
 
@@ -241,52 +250,100 @@ def _shorten(attributes: dict[str, Any], limit: int) -> None:
             attributes[key] = tuple([item[:limit] if type(item) is str else item for item in value])
 
 
-def pipeline(tracer: object) -> Tracer | None:
-    """Return *tracer* if it is exactly the SDK's, with everything in place that is used here; else None."""
+class Pipeline:
+    """The SDK's tracer, and what of its sampler's answers is known beforehand."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+        sampler = tracer.sampler
+        local: object = sampler
+        if isinstance(sampler, ParentBased) and type(sampler).should_sample is ParentBased.should_sample:
+            local = getattr(sampler, "_local_parent_sampled", None)
+            self.silence_is_inherited = getattr(sampler, "_local_parent_not_sampled", None) is ALWAYS_OFF
+        else:
+            self.silence_is_inherited = sampler is ALWAYS_OFF
+        self._samples_children = local is ALWAYS_ON
+        metrics = getattr(tracer, "_tracer_metrics", None)
+        # Of the SDK itself, and off unless asked for.
+        self._metrics = metrics if type(metrics).__name__ != "NoOpTracerMetrics" else None
+        self._is_enabled: Callable[[], bool] = getattr(tracer, "_is_enabled", lambda: True)
+
+    def start(
+        self,
+        name: str,
+        parent_context: Context,
+        parent: SpanContext | None,
+        kind: SpanKind,
+        attributes: dict[str, Any],
+        links: Sequence[Link],
+        start_time: int,
+    ) -> Span:
+        """Start a span as `Tracer.start_span` does; an unsampled one is a `NonRecordingSpan` with valid ids.
+
+        *attributes* becomes the span's own dict: what is written to it until the end is recorded.
+        """
+        tracer = self._tracer
+        if not self._is_enabled():
+            return NonRecordingSpan(parent or SpanContext(0, 0, is_remote=False))
+        ids = tracer.id_generator
+        decision: Any = Decision.RECORD_AND_SAMPLE
+        recording = True
+        if (
+            self._samples_children
+            and parent is not None
+            and parent.trace_flags in _SAMPLED
+            and not parent.is_remote
+        ):
+            # Nearly every run: the sampler would say yes, and all but the span's id is the parent's.
+            context = _child(parent, ids.generate_span_id())
+        else:
+            trace_id = parent.trace_id if parent is not None else ids.generate_trace_id()
+            # SamplingResult; its members are untyped in the SDK.
+            result: Any = tracer.sampler.should_sample(
+                parent_context, trace_id, name, kind, attributes, links
+            )
+            decision = result.decision
+            recording = decision.is_recording()
+            context = SpanContext(
+                trace_id,
+                ids.generate_span_id(),
+                False,
+                _flags(decision, parent, ids),
+                result.trace_state,
+            )
+            if result.attributes and result.attributes != attributes:
+                attributes.update(result.attributes)
+        on_ended = self._metrics.start_span(parent, decision) if self._metrics is not None else None
+        if not recording:
+            return NonRecordingSpan(context)
+        span = RecordedSpan(name, context, parent, kind, attributes, links, start_time, tracer, on_ended)
+        tracer.span_processor.on_start(span, parent_context=parent_context)  # type: ignore[arg-type] # a Span but for the class
+        return span
+
+
+def _child(parent: SpanContext, span_id: int) -> SpanContext:
+    """Return the context of a local child, alike in flags and state, of a local parent."""
+    if _IS_PLAIN_TUPLE:
+        trace_id, _, _, flags, state, valid = parent
+        return _new(SpanContext, (trace_id, span_id, False, flags, state, valid))
+    return SpanContext(
+        parent.trace_id,
+        span_id,
+        is_remote=False,
+        trace_flags=parent.trace_flags,
+        trace_state=parent.trace_state,
+    )
+
+
+def pipeline(tracer: object) -> Pipeline | None:
+    """Return the pipeline of *tracer* if it is exactly the SDK's, with everything in place that is used here; else None."""
     if type(tracer) is Tracer and all(hasattr(tracer, name) for name in _INTERNALS):
-        return tracer
+        return Pipeline(tracer)
     return None
 
 
-def start(
-    tracer: Tracer,
-    name: str,
-    parent_context: Context,
-    parent: SpanContext | None,
-    kind: SpanKind,
-    attributes: dict[str, Any],
-    links: Sequence[Link],
-    start_time: int,
-) -> Span:
-    """Start a span as `Tracer.start_span` does; an unsampled one is a `NonRecordingSpan` with valid ids.
-
-    *attributes* becomes the span's own dict: what is written to it until the end is recorded.
-    """
-    enabled = getattr(tracer, "_is_enabled", None)
-    if enabled is not None and not enabled():
-        return NonRecordingSpan(parent or SpanContext(0, 0, is_remote=False))
-    ids = tracer.id_generator
-    trace_id = parent.trace_id if parent is not None else ids.generate_trace_id()
-    sampler = tracer.sampler
-    # SamplingResult; its members are untyped in the SDK.
-    result: Any = sampler.should_sample(parent_context, trace_id, name, kind, attributes, links)
-    flags = _flags(result, parent, ids)
-    context = SpanContext(
-        trace_id, ids.generate_span_id(), is_remote=False, trace_flags=flags, trace_state=result.trace_state
-    )
-    metrics = getattr(tracer, "_tracer_metrics", None)
-    on_ended = metrics.start_span(parent, result.decision) if metrics is not None else None
-    if not result.decision.is_recording():
-        return NonRecordingSpan(context)
-    if result.attributes and result.attributes != attributes:
-        attributes.update(result.attributes)
-    span = RecordedSpan(name, context, parent, kind, attributes, links, start_time, tracer, on_ended)
-    tracer.span_processor.on_start(span, parent_context=parent_context)  # type: ignore[arg-type] # a Span but for the class
-    return span
-
-
-def _flags(result: Any, parent: SpanContext | None, ids: Any) -> TraceFlags:
-    flags = TraceFlags.SAMPLED if result.decision.is_sampled() else TraceFlags.DEFAULT
+def _flags(decision: Any, parent: SpanContext | None, ids: Any) -> TraceFlags:
+    flags = TraceFlags.SAMPLED if decision.is_sampled() else TraceFlags.DEFAULT
     random = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)  # since SDK 1.43: W3C trace context level 2
     if random:
         is_random = getattr(ids, "is_trace_id_random", None)

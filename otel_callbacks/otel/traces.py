@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from opentelemetry import context as context_api
 from opentelemetry import trace
-from opentelemetry.context import Context
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
+from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import (
     INVALID_SPAN,
     INVALID_SPAN_CONTEXT,
@@ -30,14 +28,10 @@ from otel_callbacks.core.events import RunEnded, RunKind, RunNoted
 from otel_callbacks.core.mapping import Description
 from otel_callbacks.core.runs import Run
 from otel_callbacks.otel import inference, recorded
-from otel_callbacks.otel.current import Body, RunSpan, ambient, healed, parented
+from otel_callbacks.otel.current import NOTHING, Body, RunSpan, ambient, healed, parented
 from otel_callbacks.otel.recorded import RecordedSpan
 
 _KINDS: Final = {semconv.SpanKind.CLIENT: SpanKind.CLIENT, semconv.SpanKind.INTERNAL: SpanKind.INTERNAL}
-_MARKED_KINDS: Final = frozenset(
-    {RunKind.CHAIN, RunKind.TOOL}
-)  # LangChain sets its variable around these bodies only
-_MODEL_KINDS: Final = frozenset({RunKind.CHAT_MODEL, RunKind.LLM})
 
 
 class TraceSink:
@@ -47,7 +41,6 @@ class TraceSink:
         self._tracer = tracer
         self._pipeline = recorded.pipeline(tracer)
         self._open_runs = open_runs
-        self._silence_is_inherited = self._pipeline is not None and _inherits_silence(self._pipeline.sampler)
 
     def open(
         self, run: Run, description: Description, parent: Any, previous: Any, *, framework: bool
@@ -61,20 +54,19 @@ class TraceSink:
             previous: The `SpanContext` of an earlier run of the same id: it is linked.
             framework: The start came from a framework that marks bodies.
         """
-        outer = healed(context_api.get_current())
-        above = _parent_span(parent) or ambient(outer, framework=framework)
+        outer = healed(get_current())
+        above = parent.inner if type(parent) is RunSpan else _ended_span(parent)
+        if above is None:
+            above = ambient(outer, framework=framework)
         parent_context = parented(outer, above)
-        links = (
-            (Link(previous, {semconv.LINK_SAME_RUN_ID: True}),) if isinstance(previous, SpanContext) else ()
-        )
+        links = () if previous is None else (Link(previous, {semconv.LINK_SAME_RUN_ID: True}),)
         start_time = run.start_ns + run.offset_ns
         kind = _KINDS[description.kind]
         if self._pipeline is not None:
             above_context = above.get_span_context() if above is not None else None
-            if above_context is not None and not above_context.is_valid:
+            if above_context is not None and type(above) is not RecordedSpan and not above_context.is_valid:
                 above_context = None
-            span = recorded.start(
-                self._pipeline,
+            span = self._pipeline.start(
                 description.name,
                 parent_context,
                 above_context,
@@ -83,28 +75,32 @@ class TraceSink:
                 links,
                 start_time,
             )
+            run.muted = self._pipeline.silence_is_inherited and not span.is_recording()
         else:
             span = self._tracer.start_span(
                 description.name, parent_context, kind, run.attributes, links, start_time=start_time
             )
-        run.muted = self._silence_is_inherited and not span.is_recording()
         self._enter(run, span, outer, framework=framework)
 
     def mute(self, run: Run, parent: Any, *, framework: bool) -> None:
         """Make the span that is not sampled the current one: in a thread or a batch, its own run's context is not around."""
-        span = _parent_span(parent) or INVALID_SPAN
-        self._enter(run, span, healed(context_api.get_current()), framework=framework)
+        span = parent.inner if type(parent) is RunSpan else _ended_span(parent)
+        self._enter(run, span or INVALID_SPAN, healed(get_current()), framework=framework)
 
     def _enter(self, run: Run, span: Span, outer: Context, *, framework: bool) -> None:
-        body, around = Body.OPEN, None
-        if framework and run.kind in _MARKED_KINDS:
+        body, around, kind = Body.OPEN, None, run.kind
+        if framework and (
+            kind is RunKind.CHAIN or kind is RunKind.TOOL
+        ):  # the bodies that LangChain sets its variable around
             body = Body.MARKED
             around = run.parent.key if run.parent is not None else frameworks.body_run()
         elif framework:
             body = Body.SILENT
-        values = inference.context_values(run, self._open_runs) if run.kind in _MODEL_KINDS else {}
+        values = NOTHING
+        if kind is RunKind.CHAT_MODEL or kind is RunKind.LLM:
+            values = inference.context_values(run, self._open_runs)
         run.span = run_span = RunSpan(span, run, self._open_runs, body, outer, values, around)
-        context_api.attach(run_span.context)
+        attach(run_span.context)
 
     def note(self, run: Run, note: RunNoted) -> None:
         """Add a span event."""
@@ -121,7 +117,7 @@ class TraceSink:
             return INVALID_SPAN_CONTEXT
         span = run_span.inner
         run_span.over()
-        if span.is_recording():
+        if type(span) is RecordedSpan or span.is_recording():
             status = _status(ended)
             failure = ended.failure
             if failure is not None and not failure.inherited:
@@ -138,13 +134,9 @@ class TraceSink:
         return span.get_span_context()
 
 
-def _parent_span(parent: Any) -> Span | None:
-    """Return the span that stands for a known parent: the open run's own, or a marker of the ended one's ids."""
-    if type(parent) is RunSpan:
-        return parent.inner
-    if isinstance(parent, SpanContext):
-        return NonRecordingSpan(parent)
-    return None
+def _ended_span(parent: Any) -> Span | None:
+    """Return what stands for a parent that has ended: a marker of its ids. None if there is no parent."""
+    return NonRecordingSpan(parent) if isinstance(parent, SpanContext) else None
 
 
 def _status(ended: RunEnded) -> Status | None:
@@ -170,13 +162,6 @@ def _finish(span: Span, run: Run, status: Status | None, end_time: int) -> None:
     if status is not None:
         span.set_status(status)
     span.end(end_time)
-
-
-def _inherits_silence(sampler: object) -> bool:
-    """Tell whether nothing below an unsampled span can be sampled, so that its runs need no description."""
-    if sampler is ALWAYS_OFF:
-        return True
-    return type(sampler) is ParentBased and getattr(sampler, "_local_parent_not_sampled", None) is ALWAYS_OFF
 
 
 def span_context(span: Any) -> SpanContext | None:

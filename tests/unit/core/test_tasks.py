@@ -104,9 +104,7 @@ async def test_a_long_lived_task_grows_nothing(handler: OTelCallbackHandler) -> 
     assert engine is not None
     for _ in range(10_000):
         handler.on_tool_end("out", run_id=open_run(handler))
-    watches = engine._tasks._watches
-    assert len(watches) == 1
-    assert all(not watch.runs for watch in watches.values())
+    assert engine._tasks._watches == {}
 
 
 async def test_a_finished_task_leaves_no_watch_and_no_garbage(handler: OTelCallbackHandler) -> None:
@@ -165,10 +163,10 @@ async def test_runs_of_a_task_are_told_once() -> None:
     run = Run(1, "1", RunKind.TOOL, None, None, None)
 
     async def body() -> None:
-        runs = watch.current()
-        assert runs is not None
-        assert watch.current() is runs
-        runs[1] = run
+        of_task = watch.current()
+        assert of_task is not None
+        assert watch.current() is of_task
+        of_task.add(run)
         raise ValueError
 
     with pytest.raises(ValueError, match=r"^$"):
@@ -176,3 +174,21 @@ async def test_runs_of_a_task_are_told_once() -> None:
     await asyncio.sleep(0)
     gc.collect()
     assert told == [([run], EndReason.TASK_FAILED)]
+
+
+async def test_a_task_without_open_runs_has_no_callback_of_ours(handler: OTelCallbackHandler) -> None:
+    """A callback would be one more step of the loop for every task."""
+    steps: list[str] = []
+    loop = asyncio.get_running_loop()
+    call_soon = loop.call_soon
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        steps.append(repr(args[0]))
+        return call_soon(*args, **kwargs)
+
+    async def body() -> None:
+        handler.on_tool_end("out", run_id=open_run(handler))
+
+    loop.call_soon = counted  # type: ignore[assignment,method-assign] # of this test alone
+    await asyncio.create_task(body())
+    assert not [step for step in steps if "_Watch" in step]
