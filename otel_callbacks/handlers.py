@@ -16,12 +16,12 @@ from opentelemetry.trace import TracerProvider
 
 from otel_callbacks import semconv
 from otel_callbacks.callbacks.base import AsyncCallbackHandler, BaseCallbackHandler
-from otel_callbacks.core import frameworks, values
+from otel_callbacks.core import frameworks, notes, values
 from otel_callbacks.core.engine import Engine
 from otel_callbacks.core.events import RunKind
 from otel_callbacks.core.mapping import Mapper
 from otel_callbacks.core.policy import Policy
-from otel_callbacks.core.reading import field, mapping, sequence
+from otel_callbacks.core.reading import field
 from otel_callbacks.core.redact import Redactor
 from otel_callbacks.core.values import AttributeValue
 from otel_callbacks.otel.engines import engine_of, global_provider
@@ -50,8 +50,7 @@ class OTelCallbackHandler(BaseCallbackHandler, _ForLangChain):
         capture_errors: Record messages and stack traces of errors. Default: ``OTEL_CALLBACKS_CAPTURE_ERRORS``, else True.
         redactors: Applied in order to every string of the application before it becomes an attribute. One that raises
             costs the string.
-        mappers: Called at a run's end with the run and its attributes, which they may change. One that raises is passed
-            over.
+        mappers: Called at a run's end with the run and its attributes, to change them. One that raises is passed over.
         raise_errors: Let this package's own faults reach the application. For its developers.
     """
 
@@ -291,8 +290,9 @@ class OTelCallbackHandler(BaseCallbackHandler, _ForLangChain):
         """Count a chunk; the first one is timed."""
         engine = self._bound
         if engine is not None:
-            blank = not token if type(token) is str else _is_blank(token)
-            engine.chunk(self._policy, run_id, marker=blank and _is_end_marker(chunk))
+            # Text, which is not looked at: nearly every one.
+            marker = not (type(token) is str and token) and notes.is_end_marker(token, chunk)
+            engine.chunk(self._policy, run_id, marker=marker)
 
     def _note(self, run_id: object, name: str, attributes: dict[str, AttributeValue]) -> None:
         engine = self._bound or self._engine()
@@ -301,8 +301,7 @@ class OTelCallbackHandler(BaseCallbackHandler, _ForLangChain):
 
     def on_text(self, text: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any) -> Any:
         """Note that the run had something to say, and how much; the text itself is content."""
-        length = len(values.string(text) or "")
-        self._note(run_id, semconv.EVENT_TEXT, {semconv.EVENT_CHARACTERS: length})
+        self._note(run_id, semconv.EVENT_TEXT, notes.of_text(text))
 
     def on_retry(
         self, retry_state: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
@@ -316,8 +315,7 @@ class OTelCallbackHandler(BaseCallbackHandler, _ForLangChain):
         self, action: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
     ) -> Any:
         """Note which tool an agent chose."""
-        tool = values.name(field(action, "tool"))
-        self._note(run_id, semconv.EVENT_AGENT_ACTION, {semconv.TOOL_NAME: tool} if tool else {})
+        self._note(run_id, semconv.EVENT_AGENT_ACTION, notes.of_action(action))
 
     def on_agent_finish(
         self, finish: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
@@ -341,16 +339,11 @@ class OTelCallbackHandler(BaseCallbackHandler, _ForLangChain):
 
     def on_interrupt(self, event: Any) -> Any:
         """Note on a LangGraph run that it stopped to wait for somebody."""
-        count = len(sequence(field(event, "interrupts")))
-        self._note(
-            field(event, "run_id"),
-            semconv.EVENT_INTERRUPT,
-            {semconv.GRAPH_INTERRUPTS: count, **_graph(event)},
-        )
+        self._note(field(event, "run_id"), semconv.EVENT_INTERRUPT, notes.of_interrupt(event))
 
     def on_resume(self, event: Any) -> Any:
         """Note on a LangGraph run that it goes on from a checkpoint."""
-        self._note(field(event, "run_id"), semconv.EVENT_RESUME, _graph(event))
+        self._note(field(event, "run_id"), semconv.EVENT_RESUME, notes.of_resume(event))
 
     # -- copies --------------------------------------------------------------------------------------------------------
 
@@ -379,30 +372,6 @@ def _restored(
     raise_errors: bool,
 ) -> OTelCallbackHandler:
     return cls(capture_errors=capture_errors, redactors=redactors, mappers=mappers, raise_errors=raise_errors)
-
-
-def _is_end_marker(chunk: object) -> bool:
-    """Tell the empty chunk with which LangChain itself says that the last one has come."""
-    position = values.string(field(field(chunk, "message"), "chunk_position"))
-    return position == "last" and not mapping(field(chunk, "generation_info"))
-
-
-def _is_blank(token: object) -> bool:
-    """Tell a token without text; it may be a list of content blocks."""
-    return token is None or (type(token) is list and not token)
-
-
-def _graph(event: object) -> dict[str, AttributeValue]:
-    attributes: dict[str, AttributeValue] = {}
-    for name, source in (
-        (semconv.GRAPH_STATUS, "status"),
-        (semconv.GRAPH_CHECKPOINT_ID, "checkpoint_id"),
-        (semconv.GRAPH_CHECKPOINT_NS, "checkpoint_ns"),
-    ):
-        value = values.attribute(field(event, source), 1_024)
-        if value is not None:
-            attributes[name] = value
-    return attributes
 
 
 EVENTS: Final = tuple(name for name in vars(OTelCallbackHandler) if name.startswith("on_"))

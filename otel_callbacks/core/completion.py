@@ -104,6 +104,5 @@ def _add_outcome(run: Run, ended: RunEnded, attributes: dict[str, AttributeValue
     if ended.error_type is not None:
         attributes[semconv.ERROR_TYPE] = ended.error_type
     if ended.failure is not None and ended.failure.identity == run.failed_with:
-        ended.failure.inherited = (
-            True  # the span where it was raised has its stack (conventions: record once)
-        )
+        # The span where it was raised has its stack (conventions: record once).
+        ended.failure.inherited = True

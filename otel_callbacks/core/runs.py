@@ -85,9 +85,8 @@ class Run:
         self.one_task = False  # whoever started it ends it, or nobody does
         self.muted = False  # not sampled, and nothing below it can be: nothing is kept
         self.start_ns = 0  # monotonic, as every time in the core
-        self.offset_ns = (
-            0  # wall clock minus monotonic clock: the same in a whole trace, so that its spans nest
-        )
+        # Wall clock minus monotonic clock: the same in a whole trace, so that its spans nest.
+        self.offset_ns = 0
         self.touched_ns = 0
         self.first_chunk_ns = 0
         self.chunks = 0

@@ -28,9 +28,8 @@ AttributeValue: TypeAlias = (
 )
 """What OpenTelemetry accepts as the value of an attribute; sequences hold one type only."""
 
-DEFAULT_MAX_LENGTH: Final = (
-    32_768  # characters of one value; a span of 128 such values still fits a 4 MiB request
-)
+# Characters of one value: a span of 128 such values still fits a 4 MiB request.
+DEFAULT_MAX_LENGTH: Final = 32_768
 MAX_NAME_LENGTH: Final = 128  # characters of a span, tool or model name: longer ones are no names
 MAX_KEY_LENGTH: Final = 256
 MAX_ITEMS: Final = 1_000  # elements taken of one list or dict
