@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
 # Nobody can want these; a warning about anything else is wanted where faults are staged.
 CONTEXTS = "opentelemetry.context"
 LOGGERS = ("opentelemetry", "otel_callbacks")
+
+# No example is judged by the clock. CI looks at the same examples each time; on a developer's machine, at new ones.
+hypothesis.settings.register_profile("local", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -98,15 +98,17 @@ def _roots(spans: Sequence[ReadableSpan]) -> list[_Node]:
     settled: set[int | None] = set()
     roots: list[_Node] = []
     for key, node in nodes.items():
-        # Who is passed on the way up from here: to meet one of them again is a cycle.
-        passed: set[int | None] = set()
+        # Who is passed on the way up from here, in order: to meet one of them again is a cycle.
+        passed: dict[int | None, None] = {}
         at = key
         while at in nodes and at not in settled and at not in passed:
-            passed.add(at)
+            passed[at] = None
             at = parents[at]
         if at in passed:
-            parents[key] = None
-        settled |= passed
+            way = list(passed)
+            cycle = set(way[way.index(at) :])
+            parents[next(other for other in nodes if other in cycle)] = None
+        settled |= passed.keys()
         parent = nodes.get(parents[key])
         (parent.children if parent else roots).append(node)
     return roots

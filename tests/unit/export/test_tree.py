@@ -222,6 +222,12 @@ def test_a_late_span_says_which_trace_it_belongs_to() -> None:
     ]
 
 
+def test_a_span_below_one_that_is_its_own_parent_hides_nothing() -> None:
+    lines = tree_lines([make_span(1, 2, "below", 0, 1), make_span(2, 2, "own parent", 0, 1)], Look())
+    assert ["own parent" in line for line in lines] == [False, True, False]
+    assert "below" in lines[2]
+
+
 @pytest.mark.parametrize("width", [40, 41, 60, 100, 200])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     assert max(map(columns, tree_lines(AGENT, Look(width=width)))) <= width
