@@ -98,7 +98,7 @@ class Engine:
                     self._shield.fault("describe", fault, reraise=policy.raise_errors)
                     description = mapping.undescribed(run)
                 if policy.redactors:
-                    run.attributes = description.attributes = policy.redacted(description.attributes)
+                    run.attributes = policy.redacted(run.attributes)
                 run.operation = description.operation
                 self._sink.open(run, description, span, previous, framework=framework)
             # In the table only now, so that what another thread finds there can be ended.
@@ -280,8 +280,9 @@ class Engine:
             self._early.pop(next(iter(self._early)), None)
         self._early[key] = None
         ended.reason = EndReason.START_MISSING
-        run.attributes = run.policy.redacted(run.attributes)
-        self._sink.open(run, mapping.undescribed(run), self._parent_span(run), None, framework=True)
+        description = mapping.undescribed(run)
+        run.attributes = policy.redacted(run.attributes)
+        self._sink.open(run, description, self._parent_span(run), None, framework=True)
         return run
 
     def _end_for(self, key: int, reason: EndReason) -> None:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from otel_callbacks.core.values import AttributeValue
-from otel_callbacks.semconv import EndReason, Outcome
+from otel_callbacks.semconv import EndReason, Operation, Outcome, SpanKind
 
 
 class RunKind(StrEnum):
@@ -35,6 +35,15 @@ class RunStarted:
     metadata: Mapping[str, Any]
     serialized: Mapping[str, Any]
     extra: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a span is when it starts, beside its attributes; the same object for every run of one shape."""
+
+    name: str
+    kind: SpanKind
+    operation: Operation | None
 
 
 @dataclass(slots=True)

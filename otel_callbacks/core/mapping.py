@@ -7,12 +7,11 @@ on (operation, provider, model, agent, tool) is here, at the start, because a sa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from otel_callbacks import semconv
 from otel_callbacks.core import metadata, normalize, request, shapes, values
-from otel_callbacks.core.events import RunKind, RunStarted
+from otel_callbacks.core.events import Description, RunKind, RunStarted
 from otel_callbacks.core.reading import mapping, sequence
 from otel_callbacks.core.shapes import Shape
 from otel_callbacks.core.values import AttributeValue, string
@@ -32,20 +31,10 @@ Mapper: TypeAlias = Callable[["Run", dict[str, AttributeValue]], None]
 """A user's hook: gets the run and its span's attributes at the end of the run, and may add, change or remove some."""
 
 
-@dataclass(slots=True)
-class Description:
-    """What a span says when it starts."""
-
-    name: str
-    kind: SpanKind
-    operation: Operation | None
-    attributes: dict[str, AttributeValue]
-
-
 def described(
     run: Run, serialized: object, tags: object, given: object, extra: dict[str, Any]
 ) -> Description:
-    """Return what the span of *run* says at its start, in addition to its ids; all but *run* is the callback's own.
+    """Add to the attributes of *run* what its span says at its start; return the rest. All but *run* is the callback's own.
 
     Most of what a chain says is known from another run of the same shape.
     """
@@ -67,33 +56,31 @@ def described(
     attributes.update(shape.attributes)
     if given:
         metadata.add(attributes, mapping(given), limit)
-    return Description(shape.span_name, shape.kind, shape.operation, attributes)
+    return shape.description
 
 
 def _shape(event: RunStarted, run: Run) -> Shape:
     ids = run.attributes
     run.attributes = {}
-    described = _described(event, run)
+    description = _described(event, run)
     made = Shape(
         run_name=run.name,
-        span_name=described.name,
-        kind=described.kind,
-        operation=described.operation,
+        description=description,
         agent=run.agent,
         integration=run.integration,
         is_step=any(tag.startswith(STEP_TAG) for tag in event.tags),
-        attributes=described.attributes,
+        attributes=run.attributes,
     )
     run.attributes = ids
     return made
 
 
 def describe(event: RunStarted, run: Run, limit: int) -> Description:
-    """Return what the span of *run* says at its start, in addition to its ids; *limit* is the longest value in characters."""
-    described = _described(event, run)
+    """As `described`, from the event; *limit* is the longest value in characters."""
+    description = _described(event, run)
     if event.metadata:
-        metadata.add(described.attributes, event.metadata, limit)
-    return described
+        metadata.add(run.attributes, event.metadata, limit)
+    return description
 
 
 def _described(event: RunStarted, run: Run) -> Description:
@@ -112,13 +99,13 @@ def _described(event: RunStarted, run: Run) -> Description:
     if event.tags:
         attributes[semconv.TAGS] = event.tags
     span_kind = SpanKind.CLIENT if operation in CLIENT_OPERATIONS else SpanKind.INTERNAL
-    return Description(name, span_kind, operation, attributes)
+    return Description(name, span_kind, operation)
 
 
 def undescribed(run: Run) -> Description:
     """Return what is said of a run of which nothing is known but its kind and its ids."""
     run.attributes[semconv.RUN_KIND] = run.kind.value
-    return Description(run.kind.value, SpanKind.INTERNAL, None, run.attributes)
+    return Description(run.kind.value, SpanKind.INTERNAL, None)
 
 
 def workflow(run: Run, attributes: dict[str, AttributeValue]) -> str:

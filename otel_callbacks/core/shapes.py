@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
+from otel_callbacks.core.events import Description
 from otel_callbacks.core.runs import Run
 from otel_callbacks.core.values import AttributeValue
-from otel_callbacks.semconv import Operation, SpanKind
 
 MAX_SHAPES: Final = 2_048
 _TEXT: Final = frozenset({str})
@@ -28,9 +28,7 @@ class Shape:
     """The part of a description that another run of the same shape shares: all but ids and metadata."""
 
     run_name: str | None
-    span_name: str
-    kind: SpanKind
-    operation: Operation | None
+    description: Description
     agent: str | None
     integration: str | None
     is_step: bool

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from otel_callbacks.core.events import RunEnded, RunNoted
-from otel_callbacks.core.mapping import Description
+from otel_callbacks.core.events import Description, RunEnded, RunNoted
 from otel_callbacks.core.runs import Run
 
 
@@ -15,7 +14,7 @@ class Sink(Protocol):
     def open(
         self, run: Run, description: Description, parent: Any, previous: Any, *, framework: bool
     ) -> None:
-        """Start what stands for *run*, and keep it in ``run.span``.
+        """Start what stands for *run*, with ``run.attributes``, and keep it in ``run.span``.
 
         *parent* is ``run.parent.span``, else what `close` returned for an ended parent, else None: a root. *previous* is
         what `close` returned for an earlier run of the same id. With *framework*, the start came from a framework that

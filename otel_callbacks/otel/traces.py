@@ -24,8 +24,7 @@ from opentelemetry.trace import (
 
 from otel_callbacks import semconv
 from otel_callbacks.core import frameworks
-from otel_callbacks.core.events import RunEnded, RunKind, RunNoted
-from otel_callbacks.core.mapping import Description
+from otel_callbacks.core.events import Description, RunEnded, RunKind, RunNoted
 from otel_callbacks.core.runs import Run
 from otel_callbacks.otel import inference, recorded
 from otel_callbacks.otel.current import NOTHING, Body, RunSpan, ambient, healed, parented
@@ -49,7 +48,7 @@ class TraceSink:
 
         Args:
             run: Gets the `RunSpan` as its ``span``.
-            description: Name, kind and attributes; the dict of attributes becomes the span's.
+            description: Name and kind. The run's dict of attributes becomes the span's.
             parent: The parent run's `RunSpan`, the `SpanContext` of an ended one, or None.
             previous: The `SpanContext` of an earlier run of the same id: it is linked.
             framework: The start came from a framework that marks bodies.

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from otel_callbacks.core.engine import Engine
-from otel_callbacks.core.events import RunEnded, RunKind, RunNoted
-from otel_callbacks.core.mapping import Description
+from otel_callbacks.core.events import Description, RunEnded, RunKind, RunNoted
 from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.runs import RECENT_RUNS, Run, RunTable
 from otel_callbacks.semconv import EndReason
@@ -49,7 +48,7 @@ class Sink:
         self, run: Run, description: Description, parent: Any, previous: Any, *, framework: bool
     ) -> None:
         assert run.span is None
-        assert description.attributes is run.attributes
+        assert description.name
         assert parent is None or isinstance(parent, Span)
         run.span = Span(parent)
         run.muted = self._random.random() < self._muted
