@@ -95,7 +95,10 @@ def error_of(span: ReadableSpan) -> tuple[str, str] | None:
     """Return type and message of a failed span, from its exception event or else its status; None if it did not fail."""
     if not failed(span):
         return None
-    kind: object = attributes_of(span).get(semconv.ERROR_TYPE)
+    attributes = attributes_of(span)
+    kind: object = attributes.get(semconv.ERROR_TYPE)
+    if not kind:  # an answer that is an error: older HTTP instrumentations give no type beside its status
+        kind = next((f"HTTP {attributes[name]}" for name in _STATUS_NAMES if name in attributes), None)
     message: object = span.status.description
     for event in span.events:
         if event.name == semconv.EXCEPTION_EVENT:

@@ -222,6 +222,11 @@ def test_a_late_span_says_which_trace_it_belongs_to() -> None:
     ]
 
 
+def test_a_refused_request_says_its_status() -> None:
+    refused = make_span(1, None, "POST", 0, 1, attributes={"http.status_code": 429}, error="")
+    assert tree_lines([refused], Look())[-1].endswith("✗ HTTP 429")
+
+
 def test_a_span_below_one_that_is_its_own_parent_hides_nothing() -> None:
     lines = tree_lines([make_span(1, 2, "below", 0, 1), make_span(2, 2, "own parent", 0, 1)], Look())
     assert ["own parent" in line for line in lines] == [False, True, False]
