@@ -262,6 +262,7 @@ async def test_an_error_in_a_thread_is_the_handlers_whatever_its_kind(
 @pytest.mark.parametrize("handler", ["inline", "other"])
 async def test_nothing_of_a_failed_run_is_kept(world: str, handler: str) -> None:
     """Nor does anything wait for the garbage collector, but for the loop of an asynchronous handler in a synchronous run."""
+
     class Prompt(dict[str, str]): ...
 
     async def fail(run: Any, prompt: Prompt) -> None:

@@ -44,7 +44,9 @@ def make_span(
         attributes or {},
         (Event("exception", exception),) if exception else (),
         kind=kind,
-        status=Status(StatusCode.ERROR, error if isinstance(error, str) else None) if error is not None else Status(),
+        status=Status(StatusCode.ERROR, error if isinstance(error, str) else None)
+        if error is not None
+        else Status(),
         start_time=START_NS + int(start_ms * MS),
         end_time=None if end_ms is None else START_NS + int(end_ms * MS),
     )
