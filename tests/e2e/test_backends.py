@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from tests.e2e.demo import DemoRun
 
 OPERATION = "gen_ai.operation.name"
+DOCUMENTED = Path(__file__).parents[2] / "grafana" / "README.md"
+QUERIES = re.findall(r"```traceql\n(.*?)\n```", DOCUMENTED.read_text(), re.DOTALL)
 
 
 def test_jaeger_lists_the_demo_as_a_service(demo: DemoRun, backends: Running) -> None:
@@ -56,6 +60,13 @@ def test_tempo_finds_the_traces_with_a_chat_and_no_others(demo: DemoRun, backend
 def test_tempo_finds_agents_by_the_tool_that_failed_below_them(demo: DemoRun, backends: Running) -> None:
     """A query about the tree: it finds nothing where parents are wrong."""
     query = f'{{ span.{OPERATION} = "invoke_agent" }} >> {{ span.{OPERATION} = "execute_tool" && status = error }}'
+    until(lambda: _tempo_search(query, backends) & set(demo.traces) or None, f"result of {query}")
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_tempo_answers_every_query_that_the_documentation_gives(
+    query: str, demo: DemoRun, backends: Running
+) -> None:
     until(lambda: _tempo_search(query, backends) & set(demo.traces) or None, f"result of {query}")
 
 
