@@ -13,6 +13,7 @@ The names below are imported when they are first used, so that ``import otel_cal
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -59,9 +60,14 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
+@cache
+def _langchain() -> Any:
+    return import_module("otel_callbacks.integrations.langchain")
+
+
 def _langchain_body() -> int | None:
     """Ask the LangChain integration, which is imported for the first question: only LangChain's runs lead to one."""
-    return import_module("otel_callbacks.integrations.langchain").body_run()  # type: ignore[no-any-return] # int | None
+    return _langchain().body_run()  # type: ignore[no-any-return] # int | None
 
 
 _frameworks.register("langchain_core.callbacks.manager", _langchain_body)
