@@ -60,10 +60,12 @@ def _describe(
     model = _model_name(parameters, metadata)
     if model:
         attributes[semconv.REQUEST_MODEL] = model
-    for source, known in ((metadata, _METADATA), (parameters, _PARAMETERS)):
-        for key in known.keys() & source.keys():
-            name, convert = known[key]
-            if (raw := source[key]) is not None and (value := convert(raw)) is not None:
+    for source, known in ((parameters, _PARAMETERS), (metadata, _METADATA)):
+        for key, (name, convert) in known.items():
+            if name in attributes or (raw := source.get(key)) is None:
+                continue
+            value = convert(raw)
+            if value is not None:
                 attributes[name] = value
     if attributes.get(semconv.REQUEST_CHOICE_COUNT) == 1:  # said only when it differs (conventions)
         del attributes[semconv.REQUEST_CHOICE_COUNT]
@@ -88,7 +90,7 @@ def _strings(raw: object) -> tuple[str, ...] | None:
 
 _Convert: TypeAlias = Callable[[Any], AttributeValue | None]
 _Known: TypeAlias = Mapping[str, tuple[str, _Convert]]
-# Keys of the metadata, and of invocation_params, which are read after it and win: attribute, conversion.
+# Keys of the metadata, and of invocation_params, which are read before it: attribute, conversion. The first one wins.
 _METADATA: Final[_Known] = {
     "ls_temperature": (semconv.REQUEST_TEMPERATURE, values.number),
     "ls_max_tokens": (semconv.REQUEST_MAX_TOKENS, values.integer),
@@ -112,9 +114,7 @@ MAX_KNOWN: Final = 256
 _known: dict[object, tuple[Operation, str | None, dict[str, AttributeValue]]] = {}
 _PLAIN: Final = frozenset({RunKind, str, int, float, bool, type(None)})
 _MODEL_KEYS: Final = ("model", "model_name", "model_id", "deployment_name")
-_URL_KEYS: Final = frozenset(
-    {"base_url", "openai_api_base", "azure_endpoint", "endpoint_url", "anthropic_api_url"}
-)
+_URL_KEYS: Final = ("base_url", "openai_api_base", "azure_endpoint", "endpoint_url", "anthropic_api_url")
 
 # Everything that a description is made of.
 _READ_PARAMETERS: Final = (*_PARAMETERS, *_MODEL_KEYS, *_URL_KEYS, "_type", "stream", "response_format")
@@ -153,8 +153,8 @@ def _add_server(
     attributes: dict[str, AttributeValue], constructor: Mapping[str, Any], parameters: Mapping[str, Any]
 ) -> None:
     for source in (constructor, parameters):
-        for key in _URL_KEYS & source.keys():
-            url = source[key]
+        for key in _URL_KEYS:
+            url = source.get(key)
             if type(url) is str and (address := _address(url[:2_048])) is not None:
                 attributes[semconv.SERVER_ADDRESS], attributes[semconv.SERVER_PORT] = address
                 return

@@ -49,7 +49,7 @@ def key_of(run: Run, tags: object, metadata: object, extra: dict[str, Any]) -> K
     ):
         return None
     parent = run.parent
-    if type(name) is not str:
+    if type(name) is not str or not name or name.isspace():  # then the serialised object names it
         return None
     if parent is None:
         return (name, given, integration, agent)

@@ -72,3 +72,22 @@ def test_an_answer_of_very_many_choices_is_read_in_part(
     reasons = (span.attributes or {})["gen_ai.response.finish_reasons"]
     assert isinstance(reasons, tuple)
     assert len(reasons) == 64
+
+
+def test_the_first_of_several_names_for_one_parameter_wins(
+    handler: OTelCallbackHandler, exporter: InMemorySpanExporter
+) -> None:
+    chat(handler, max_output_tokens=3, max_completion_tokens=2, max_tokens=1)
+    (span,) = exporter.get_finished_spans()
+    assert (span.attributes or {})["gen_ai.request.max_tokens"] == 1
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_chains_without_a_name_are_named_by_what_was_serialised(
+    handler: OTelCallbackHandler, exporter: InMemorySpanExporter, blank: str
+) -> None:
+    for name in ("first", "second"):
+        run_id = uuid.uuid4()
+        handler.on_chain_start({"name": name}, {}, run_id=run_id, tags=[], metadata={}, name=blank)
+        handler.on_chain_end({}, run_id=run_id)
+    assert [span.name for span in exporter.get_finished_spans()] == ["first", "second"]
