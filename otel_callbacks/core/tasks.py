@@ -50,10 +50,9 @@ class _Watch:
     def discard(self, key: int) -> None:
         """Let go of a run that has ended; with the last one, the task need not call: that would be a step of its loop."""
         if self._runs.pop(key, None) is not None and not self._runs:
-            task: Any = self._task and self._task()
-            task.remove_done_callback(
-                self
-            )  # it is alive: had it ended or been collected, no run would be here
+            task = self._task() if self._task is not None else None
+            if task is not None:  # else another thread let go of this watch while a start was about to use it
+                task.remove_done_callback(self)
             self._forget()
 
     def __call__(self, task: asyncio.Task[Any]) -> None:

@@ -24,7 +24,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, cast
+from weakref import ref
 
 from opentelemetry import trace
 from opentelemetry.context import Context, attach, get_current
@@ -65,6 +66,7 @@ class RunSpan(Span):
         self.context = Context({**outer, **values, _SPAN_KEY: self} if values else {**outer, _SPAN_KEY: self})
         self._run: Run | None = run
         self._open_runs = open_runs
+        self.made: ref[Context] | None = None
         self._around = around  # the run in whose body this one started: that of a stream's consumer
 
     def over(self) -> None:
@@ -75,6 +77,7 @@ class RunSpan(Span):
             outer = healed(outer)
         if get_current() is self.context:
             attach(outer)
+        self.made = ref(self.context)  # weakly: it holds this span
         self.outer = self.context = outer
 
     def is_inside(self) -> bool:
@@ -156,8 +159,13 @@ def healed(context: Context) -> Context:
     """Return *context* without the run spans that are over: the nearest enclosing one that still says something."""
     span = context.get(_SPAN_KEY)
     while type(span) is RunSpan and span.inner is None:
-        context = span.outer
-        span = context.get(_SPAN_KEY)
+        if span.made is not None and span.made() is context:
+            context = span.outer
+            span = context.get(_SPAN_KEY)
+        else:
+            # The application has put something into the context since (baggage, say): only the span is replaced.
+            span = healed(span.outer).get(_SPAN_KEY)
+            context = parented(context, cast("Span | None", span))
     return context
 
 

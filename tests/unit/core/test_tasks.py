@@ -192,3 +192,11 @@ async def test_a_task_without_open_runs_has_no_callback_of_ours(handler: OTelCal
     loop.call_soon = counted  # type: ignore[assignment,method-assign] # of this test alone
     await asyncio.create_task(body())
     assert not [step for step in steps if "_Watch" in step]
+
+
+async def test_a_watch_that_was_let_go_of_in_between_lets_its_run_end() -> None:
+    watch = TaskWatch(lambda _runs, _reason: None).current()
+    assert watch is not None
+    for key in (1, 2):
+        watch.add(Run(key, str(key), RunKind.TOOL, None, None, None))
+        watch.discard(key)
