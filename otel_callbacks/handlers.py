@@ -6,27 +6,16 @@ which the run's body runs; there is one body of code per event, and the asynchro
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from opentelemetry.trace import TracerProvider
-
 from otel_callbacks import semconv
-from otel_callbacks.callbacks.base import AsyncCallbackHandler, BaseCallbackHandler
-from otel_callbacks.core import frameworks, notes, values
-from otel_callbacks.core.engine import Engine
+from otel_callbacks.bound import BoundHandler
+from otel_callbacks.callbacks.base import AsyncCallbackHandler
+from otel_callbacks.core import notes, values
 from otel_callbacks.core.events import RunKind
-from otel_callbacks.core.mapping import Mapper
-from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.reading import field
-from otel_callbacks.core.redact import Redactor
-from otel_callbacks.core.values import AttributeValue
-from otel_callbacks.otel.engines import engine_of, global_provider
-from otel_callbacks.otel.traces import hex_trace_id
-from otel_callbacks.settings import Settings
 
 if TYPE_CHECKING:
     # What ``foreign_bases`` makes true at run time, said to type checkers: LangChain's signatures ask for its own class.
@@ -35,11 +24,7 @@ else:
     _ForLangChain = object
 
 
-# Who dispatches is told by the calling frame and by nothing else; every CPython has this function.
-_frame: Final = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-
-
-class OTelCallbackHandler(BaseCallbackHandler, _ForLangChain):
+class OTelCallbackHandler(BoundHandler, _ForLangChain):
     """Turns every run that it is told of into an OpenTelemetry span, which is the current span inside the run.
 
     For ``invoke``, ``stream`` and ``batch``, and for ``ainvoke``, ``astream`` and ``abatch`` as well: a callback is
@@ -54,81 +39,7 @@ class OTelCallbackHandler(BaseCallbackHandler, _ForLangChain):
         raise_errors: Let this package's own faults reach the application. For its developers.
     """
 
-    run_inline = True
-    foreign_bases: ClassVar[tuple[tuple[str, str], ...]] = (
-        *BaseCallbackHandler.foreign_bases,
-        ("langgraph.callbacks", "GraphCallbackHandler"),  # only its instances are told of interrupts
-    )
-    _frames_to_dispatcher: ClassVar[int] = 2
-
-    def __init__(
-        self,
-        tracer_provider: TracerProvider | None = None,
-        *,
-        capture_errors: bool | None = None,
-        redactors: Sequence[Redactor] = (),
-        mappers: Sequence[Mapper] = (),
-        raise_errors: bool = False,
-    ) -> None:
-        settings = Settings.lenient(os.environ)
-        self._policy = Policy(
-            capture_errors=settings.capture_errors if capture_errors is None else capture_errors,
-            redactors=tuple(redactors),
-            mappers=tuple(mappers),
-            max_length=settings.max_value_length,
-            raise_errors=raise_errors,
-        )
-        self._bound: Engine | None = engine_of(tracer_provider) if tracer_provider is not None else None
-        # ``raise_error`` is how dispatchers ask a handler whether its exceptions may pass.
-        self.raise_error = raise_errors
-
-    def _engine(self) -> Engine | None:
-        """Return the engine; None as long as the application has no provider, and then nothing is kept."""
-        engine = self._bound
-        if engine is None:
-            provider = global_provider()
-            if provider is not None:
-                engine = self._bound = engine_of(provider)
-        return engine
-
-    def trace_id(self, run_id: UUID | str) -> str | None:
-        """Return the trace of an open or lately ended run as 32 hex digits, for a link into a backend; None if unknown."""
-        engine = self._engine()
-        return hex_trace_id(engine.span_of(run_id)) if engine is not None else None
-
-    @property
-    def open_runs(self) -> int:
-        """How many runs of the provider are open, whichever handler reported them."""
-        engine = self._engine()
-        return engine.open_count if engine is not None else 0
-
     # -- starts --------------------------------------------------------------------------------------------------------
-
-    def _start(
-        self,
-        kind: RunKind,
-        run_id: object,
-        parent_run_id: object,
-        serialized: object,
-        tags: object,
-        metadata: object,
-        extra: dict[str, Any],
-    ) -> None:
-        engine = self._bound or self._engine()
-        if engine is not None:
-            caller = _frame(self._frames_to_dispatcher)
-            framework = frameworks.is_dispatcher(caller.f_globals.get("__name__"))
-            engine.start(
-                kind,
-                self._policy,
-                run_id,
-                parent_run_id,
-                serialized,
-                tags,
-                metadata,
-                extra,
-                framework=framework,
-            )
 
     def on_chain_start(
         self,
@@ -142,7 +53,7 @@ class OTelCallbackHandler(BaseCallbackHandler, _ForLangChain):
         **kwargs: Any,
     ) -> Any:
         """Open a chain's span."""
-        self._start(RunKind.CHAIN, run_id, parent_run_id, serialized, tags, metadata, kwargs)
+        self._start(RunKind.CHAIN, inputs, run_id, parent_run_id, serialized, tags, metadata, kwargs)
 
     def on_chat_model_start(
         self,
@@ -156,7 +67,7 @@ class OTelCallbackHandler(BaseCallbackHandler, _ForLangChain):
         **kwargs: Any,
     ) -> Any:
         """Open a chat model's span."""
-        self._start(RunKind.CHAT_MODEL, run_id, parent_run_id, serialized, tags, metadata, kwargs)
+        self._start(RunKind.CHAT_MODEL, messages, run_id, parent_run_id, serialized, tags, metadata, kwargs)
 
     def on_llm_start(
         self,
@@ -170,7 +81,7 @@ class OTelCallbackHandler(BaseCallbackHandler, _ForLangChain):
         **kwargs: Any,
     ) -> Any:
         """Open a text model's span."""
-        self._start(RunKind.LLM, run_id, parent_run_id, serialized, tags, metadata, kwargs)
+        self._start(RunKind.LLM, prompts, run_id, parent_run_id, serialized, tags, metadata, kwargs)
 
     def on_tool_start(
         self,
@@ -185,7 +96,16 @@ class OTelCallbackHandler(BaseCallbackHandler, _ForLangChain):
         **kwargs: Any,
     ) -> Any:
         """Open a tool's span."""
-        self._start(RunKind.TOOL, run_id, parent_run_id, serialized, tags, metadata, kwargs)
+        self._start(
+            RunKind.TOOL,
+            input_str if inputs is None else inputs,
+            run_id,
+            parent_run_id,
+            serialized,
+            tags,
+            metadata,
+            kwargs,
+        )
 
     def on_retriever_start(
         self,
@@ -199,21 +119,9 @@ class OTelCallbackHandler(BaseCallbackHandler, _ForLangChain):
         **kwargs: Any,
     ) -> Any:
         """Open a retriever's span."""
-        self._start(RunKind.RETRIEVER, run_id, parent_run_id, serialized, tags, metadata, kwargs)
+        self._start(RunKind.RETRIEVER, query, run_id, parent_run_id, serialized, tags, metadata, kwargs)
 
     # -- ends ----------------------------------------------------------------------------------------------------------
-
-    def _end(self, kind: RunKind, run_id: object, parent_run_id: object, output: object) -> None:
-        engine = self._bound or self._engine()
-        if engine is not None:
-            engine.end(kind, self._policy, run_id, parent_run_id, output)
-
-    def _fail(
-        self, kind: RunKind, run_id: object, parent_run_id: object, error: object, partial: object = None
-    ) -> None:
-        engine = self._bound or self._engine()
-        if engine is not None:
-            engine.fail(kind, self._policy, run_id, parent_run_id, error, partial)
 
     def on_chain_end(
         self, outputs: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
@@ -294,11 +202,6 @@ class OTelCallbackHandler(BaseCallbackHandler, _ForLangChain):
             marker = not (type(token) is str and token) and notes.is_end_marker(token, chunk)
             engine.chunk(self._policy, run_id, marker=marker)
 
-    def _note(self, run_id: object, name: str, attributes: dict[str, AttributeValue]) -> None:
-        engine = self._bound or self._engine()
-        if engine is not None:
-            engine.note(self._policy, run_id, name, attributes)
-
     def on_text(self, text: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any) -> Any:
         """Note that the run had something to say, and how much; the text itself is content."""
         self._note(run_id, semconv.EVENT_TEXT, notes.of_text(text))
@@ -345,40 +248,13 @@ class OTelCallbackHandler(BaseCallbackHandler, _ForLangChain):
         """Note on a LangGraph run that it goes on from a checkpoint."""
         self._note(field(event, "run_id"), semconv.EVENT_RESUME, notes.of_resume(event))
 
-    # -- copies --------------------------------------------------------------------------------------------------------
-
-    def __copy__(self) -> Self:
-        """Return the handler itself: it has no state of its own but its settings."""
-        return self
-
-    def __deepcopy__(self, _memo: dict[int, Any]) -> Self:
-        """Return the handler itself, as checkpointers copy what they find in a configuration."""
-        return self
-
-    def __reduce_ex__(self, _protocol: Any, /) -> Any:
-        """Pickle the settings; a provider stays behind, and the copy uses its own process's global one."""
-        policy = self._policy
-        return (
-            _restored,
-            (type(self), policy.capture_errors, policy.redactors, policy.mappers, policy.raise_errors),
-        )
-
-
-def _restored(
-    cls: type[OTelCallbackHandler],
-    capture_errors: bool,
-    redactors: Sequence[Redactor],
-    mappers: Sequence[Mapper],
-    raise_errors: bool,
-) -> OTelCallbackHandler:
-    return cls(capture_errors=capture_errors, redactors=redactors, mappers=mappers, raise_errors=raise_errors)
-
 
 EVENTS: Final = tuple(name for name in vars(OTelCallbackHandler) if name.startswith("on_"))
 """The events that the handlers act on."""
 
 
 def _asynchronous(event: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, None]]:
+    # `BoundHandler` knows its frames by this name (`AWAITED`).
     async def awaited(self: OTelCallbackHandler, *args: Any, **kwargs: Any) -> None:
         event(self, *args, **kwargs)
 
@@ -392,8 +268,6 @@ class AsyncOTelCallbackHandler(OTelCallbackHandler, AsyncCallbackHandler):
     Its methods await nothing. Prefer `OTelCallbackHandler`, which serves asynchronous runs as well: a synchronous run calls
     an asynchronous handler on an event loop of its own, where no context that a run's body could see can be set.
     """
-
-    _frames_to_dispatcher: ClassVar[int] = 3
 
 
 for _name in EVENTS:

@@ -8,14 +8,12 @@ specification, and an empty variable is an unset one; ours are ``OTEL_CALLBACKS_
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from math import isfinite
 from types import MappingProxyType
 from typing import Any, Final, Literal, Self, cast
-from urllib.parse import unquote, urlsplit
 
+from otel_callbacks import parsing
 from otel_callbacks.errors import ConfigurationError
 
 Protocol = Literal["http/protobuf", "grpc"]
@@ -52,107 +50,6 @@ def _shown(value: object) -> str:
     return repr(text[:SHOWN_CHARACTERS]) + ("…" if len(text) > SHOWN_CHARACTERS else "")
 
 
-_BOOLEANS: Final = {
-    "true": True, "1": True, "yes": True, "on": True,
-    "false": False, "0": False, "no": False, "off": False,
-}  # fmt: skip
-_ANY_BOOLEAN: Final = "true or false (also 1, yes, on; 0, no, off)"
-
-
-def _boolean(text: str) -> bool:
-    try:
-        return _BOOLEANS[text.lower()]
-    except KeyError:
-        raise ValueError from None
-
-
-def _strict_boolean(text: str) -> bool:
-    if text.lower() not in {"true", "false"}:
-        raise ValueError
-    return text.lower() == "true"
-
-
-def _count(text: str) -> int:
-    # Not int(): that also takes "1_000", " 5" and digits of other scripts.
-    if not re.fullmatch(r"\+?[0-9]{1,15}", text) or int(text) < 1:
-        raise ValueError
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not isfinite(number) or number <= 0:
-        raise ValueError
-    return number
-
-
-def _text(text: str) -> str:
-    if "\0" in text:
-        raise ValueError
-    return text
-
-
-def _one_of(*allowed: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text.lower() not in allowed:
-            raise ValueError
-        return text.lower()
-
-    return parse
-
-
-def _exporters(text: str) -> tuple[str, ...]:
-    names = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
-    if not set(names) <= {"otlp", "console", "none"} or ("none" in names and len(names) > 1):
-        raise ValueError
-    return () if names == ("none",) else names
-
-
-def _endpoint(text: str) -> str:
-    # "collector:4317" is what gRPC users write: no scheme, host and port only.
-    url = urlsplit(text if "://" in text else f"//{text}")
-    if (
-        url.scheme not in {"", "http", "https"}
-        or not url.hostname
-        or url.port == 0
-        or re.search(r"[\s\0-\x1f]", text)
-    ):
-        raise ValueError
-    return text
-
-
-def _pairs(text: str) -> Mapping[str, str]:
-    """``key=value,…`` with percent-encoded values: the form of W3C baggage without properties, as the specification has it."""
-    pairs: dict[str, str] = {}
-    for item in text.split(","):
-        key, equals, value = item.partition("=")
-        if not item.strip():
-            continue
-        if not equals or not key.strip():
-            raise ValueError
-        pairs[unquote(key.strip())] = unquote(value.strip(), errors="strict")
-    return MappingProxyType(pairs)
-
-
-_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2: token
-_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")  # visible ASCII; no line break can enter
-
-
-def _headers(text: str) -> Mapping[str, str]:
-    return checked_headers(_pairs(text))
-
-
-def checked_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Return *headers* with lower-case names and without white space round the values, which clients refuse to send.
-
-    Raises: ValueError: a name or a value that HTTP does not allow; the message holds neither.
-    """
-    for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-            raise ValueError
-    return MappingProxyType({name.lower(): value.strip() for name, value in headers.items()})
-
-
 _OTLP: Final = "OTEL_EXPORTER_OTLP_"
 
 
@@ -185,80 +82,80 @@ class Settings:
     """What the environment and the arguments say. A field is a row: default, variables, parser, what is allowed, why."""
 
     console: bool | None = _setting(
-        None, "OTEL_CALLBACKS_CONSOLE", _boolean, _ANY_BOOLEAN,
+        None, "OTEL_CALLBACKS_CONSOLE", parsing.boolean, parsing.ANY_BOOLEAN,
         "Print the tree of every finished trace to standard error.",
     )  # fmt: skip
     file: str | None = _setting(
-        None, "OTEL_CALLBACKS_FILE", _text, "a path",
+        None, "OTEL_CALLBACKS_FILE", parsing.string, "a path",
         "Append every finished span to this file, as OTLP JSON lines.",
     )  # fmt: skip
     max_open_runs: int = _setting(
-        100_000, "OTEL_CALLBACKS_MAX_OPEN_RUNS", _count, "a whole number from 1",
+        100_000, "OTEL_CALLBACKS_MAX_OPEN_RUNS", parsing.count, "a whole number from 1",
         "Runs that may be open at once; beyond it the oldest is ended as abandoned.",
     )  # fmt: skip
     max_run_age_s: float = _setting(
-        7200.0, "OTEL_CALLBACKS_MAX_RUN_AGE_S", _seconds, "a number of seconds above 0",
+        7200.0, "OTEL_CALLBACKS_MAX_RUN_AGE_S", parsing.seconds, "a number of seconds above 0",
         "Seconds without any event after which an open run is ended as abandoned.",
     )  # fmt: skip
     capture_errors: bool = _setting(
-        True, "OTEL_CALLBACKS_CAPTURE_ERRORS", _boolean, _ANY_BOOLEAN,
+        True, "OTEL_CALLBACKS_CAPTURE_ERRORS", parsing.boolean, parsing.ANY_BOOLEAN,
         "Record the messages and stack traces of errors; their types are always recorded.",
     )  # fmt: skip
     max_value_length: int = _setting(
-        32_768, "OTEL_CALLBACKS_MAX_VALUE_LENGTH", _count, "a whole number of characters from 1",
+        32_768, "OTEL_CALLBACKS_MAX_VALUE_LENGTH", parsing.count, "a whole number of characters from 1",
         "Characters kept of one attribute's text.",
     )  # fmt: skip
 
     sdk_disabled: bool = _setting(
-        False, "OTEL_SDK_DISABLED", _strict_boolean, "true or false",
+        False, "OTEL_SDK_DISABLED", parsing.strict_boolean, "true or false",
         "true: configure() exports nothing.", wrong_is_default=True,
     )  # fmt: skip
     traces_exporters: tuple[str, ...] = _setting(
-        ("otlp",), "OTEL_TRACES_EXPORTER", _exporters, "otlp, console, both with a comma between, or none",
+        ("otlp",), "OTEL_TRACES_EXPORTER", parsing.exporters, "otlp, console, both with a comma between, or none",
         "Where traces go.",
     )  # fmt: skip
     service_name: str | None = _setting(
-        None, "OTEL_SERVICE_NAME", _text, "a text", "Name of the service in every trace (service.name)."
+        None, "OTEL_SERVICE_NAME", parsing.string, "a text", "Name of the service in every trace (service.name)."
     )  # fmt: skip
     resource_attributes: Mapping[str, str] | None = _setting(
-        None, "OTEL_RESOURCE_ATTRIBUTES", _pairs, "key=value pairs with commas between, values percent-encoded",
+        None, "OTEL_RESOURCE_ATTRIBUTES", parsing.pairs, "key=value pairs with commas between, values percent-encoded",
         "Further attributes of the service.", secret=True,
     )  # fmt: skip
     protocol: Protocol = _setting(  # noqa: RUF009  (a frozen field, made at import)
-        "http/protobuf", "OTLP:PROTOCOL", _one_of("http/protobuf", "grpc"), "http/protobuf or grpc",
+        "http/protobuf", "OTLP:PROTOCOL", parsing.one_of("http/protobuf", "grpc"), "http/protobuf or grpc",
         "How OTLP is sent.",
     )  # fmt: skip
     traces_endpoint: str | None = _setting(
-        None, f"{_OTLP}TRACES_ENDPOINT", _endpoint, _AN_ENDPOINT,
+        None, f"{_OTLP}TRACES_ENDPOINT", parsing.endpoint, _AN_ENDPOINT,
         "Where traces are sent, used exactly as it is.", secret=True,
     )  # fmt: skip
     endpoint: str | None = _setting(
-        None, f"{_OTLP}ENDPOINT", _endpoint, _AN_ENDPOINT,
+        None, f"{_OTLP}ENDPOINT", parsing.endpoint, _AN_ENDPOINT,
         "The collector; /v1/traces is added for http/protobuf.", secret=True,
     )  # fmt: skip
     headers: Mapping[str, str] | None = _setting(
-        None, "OTLP:HEADERS", _headers, "name=value pairs with commas between, values percent-encoded",
+        None, "OTLP:HEADERS", parsing.headers, "name=value pairs with commas between, values percent-encoded",
         "Headers of every export, for example the key of a backend.", secret=True,
     )  # fmt: skip
     timeout_s: float = _setting(
-        10.0, "OTLP:TIMEOUT", _seconds, "a number of seconds above 0",
+        10.0, "OTLP:TIMEOUT", parsing.seconds, "a number of seconds above 0",
         "Seconds for one export with its retries (OpenTelemetry for Python counts seconds here).",
     )  # fmt: skip
     compression: Compression = _setting(  # noqa: RUF009  (as above)
-        "none", "OTLP:COMPRESSION", _one_of("none", "gzip", "deflate"), "none, gzip or (http/protobuf only) deflate",
+        "none", "OTLP:COMPRESSION", parsing.one_of("none", "gzip", "deflate"), "none, gzip or (http/protobuf only) deflate",
         "How exports are compressed.",
     )  # fmt: skip
     certificate: str | None = _setting(
-        None, "OTLP:CERTIFICATE", _text, _A_FILE, "The only certificate authorities that are trusted (PEM)."
+        None, "OTLP:CERTIFICATE", parsing.string, _A_FILE, "The only certificate authorities that are trusted (PEM)."
     )  # fmt: skip
     client_key: str | None = _setting(
-        None, "OTLP:CLIENT_KEY", _text, _A_FILE, "The key that the client proves itself with (PEM)."
+        None, "OTLP:CLIENT_KEY", parsing.string, _A_FILE, "The key that the client proves itself with (PEM)."
     )  # fmt: skip
     client_certificate: str | None = _setting(
-        None, "OTLP:CLIENT_CERTIFICATE", _text, _A_FILE, "The certificate that belongs to the client's key (PEM)."
+        None, "OTLP:CLIENT_CERTIFICATE", parsing.string, _A_FILE, "The certificate that belongs to the client's key (PEM)."
     )  # fmt: skip
     insecure: bool | None = _setting(
-        None, "OTLP:INSECURE", _strict_boolean, "true or false",
+        None, "OTLP:INSECURE", parsing.strict_boolean, "true or false",
         "grpc to an endpoint without a scheme: true means without TLS.", wrong_is_default=True,
     )  # fmt: skip
 
@@ -318,7 +215,7 @@ def _argument(row: Variable, value: Any) -> Any:
         if isinstance(value, Mapping):
             mapping = cast("Mapping[object, object]", value)
             pairs = {str(name): str(text) for name, text in mapping.items()}
-            return checked_headers(pairs) if row.field == "headers" else MappingProxyType(pairs)
+            return parsing.checked_headers(pairs) if row.field == "headers" else MappingProxyType(pairs)
     except ValueError:
         raise ConfigurationError(row.refuse(row.field, value)) from None
     return value

@@ -12,7 +12,7 @@ from uuid import UUID
 from otel_callbacks import semconv
 from otel_callbacks.core import completion, mapping, normalize
 from otel_callbacks.core.clock import Clock, SystemClock
-from otel_callbacks.core.events import RunEnded, RunKind, RunNoted
+from otel_callbacks.core.events import Description, RunEnded, RunKind, RunNoted
 from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.runs import Run, RunTable, is_same_start
 from otel_callbacks.core.shield import Shield
@@ -25,6 +25,7 @@ DEFAULT_MAX_OPEN: Final = 100_000  # about 100 MB of open runs; more means that 
 DEFAULT_MAX_IDLE_S: Final = 7_200.0
 SWEEP_INTERVAL_NS: Final = 60_000_000_000
 MAX_EARLY_ENDS: Final = 1_024
+_NO_ERROR: Final = object()  # not None: that is what some hand over as their error
 _NANOSECONDS: Final = 1_000_000_000
 # What LangChain starts and ends in one task, unless it is a stream. Its chains always report an end, in whichever task; its
 # text models start in tasks that end at once.
@@ -66,8 +67,9 @@ class Engine:
         extra: dict[str, Any],
         *,
         framework: bool,
+        given: object = None,
     ) -> None:
-        """Open a run. All arguments but the first two are the callback's own, unchecked."""
+        """Open a run that was *given* messages, inputs, a query. All but the first two are the callback's own, unchecked."""
         try:
             now = self._monotonic_ns()
             key = normalize.run_key(run_id)
@@ -82,25 +84,21 @@ class Engine:
                 self._shield.count("start_after_end")
                 return
             run = self._made(kind, policy, key, run_id, parent_run_id, tags, now)
+            run.watch = self._tasks.current()
             run.one_task = framework and kind in _ONE_TASK
-            parent = run.parent
-            span = (
-                parent.span if parent is not None and parent.children is not None else self._parent_span(run)
+            above = (
+                run.parent if run.parent is not None and run.parent.children is not None else self._above(run)
             )
-            if parent is not None and parent.muted:
+            if run.parent is not None and run.parent.muted:
                 run.muted = True
-                self._sink.mute(run, span, framework=framework)
+                if policy.observers:  # a metric counts what no span shows
+                    self._describe(run, serialized, tags, metadata, extra)
+                self._sink.mute(run, above, framework=framework)
             else:
-                try:
-                    description = mapping.described(run, serialized, tags, metadata, extra)
-                except Exception as fault:
-                    # A run that we cannot describe is still a run: time, parent and outcome are worth having.
-                    self._shield.fault("describe", fault, reraise=policy.raise_errors)
-                    description = mapping.undescribed(run)
-                if policy.redactors:
-                    run.attributes = policy.redacted(run.attributes)
-                run.operation = description.operation
-                self._sink.open(run, description, span, previous, framework=framework)
+                description = self._describe(run, serialized, tags, metadata, extra)
+                self._sink.open(run, description, above, previous, framework=framework)
+                if policy.content is not None and not run.muted:
+                    self._take_down(run, given, serialized, extra)
             # In the table only now, so that what another thread finds there can be ended.
             if not self._table.add(run):
                 self._end(run, RunEnded(now, reason=EndReason.DUPLICATE_START))
@@ -111,6 +109,27 @@ class Engine:
                 self.sweep()
         except Exception as fault:
             self._shield.fault("start", fault, reraise=policy.raise_errors)
+
+    def _describe(
+        self, run: Run, serialized: object, tags: object, metadata: object, extra: dict[str, Any]
+    ) -> Description:
+        try:
+            description = mapping.described(run, serialized, tags, metadata, extra)
+        except Exception as fault:
+            # A run that we cannot describe is still a run: time, parent and outcome are worth having.
+            self._shield.fault("describe", fault, reraise=run.policy.raise_errors)
+            description = mapping.undescribed(run)
+        if run.policy.redactors:
+            run.attributes = run.policy.redacted(run.attributes)
+        run.operation = description.operation
+        return description
+
+    def _take_down(self, run: Run, given: object, serialized: object, extra: dict[str, Any]) -> None:
+        """Let the policy take down the content of a start, before the callback returns: a graph's state changes later."""
+        try:
+            run.policy.content.started(run, given, serialized, extra)
+        except Exception as fault:
+            self._shield.fault("content", fault, reraise=run.policy.raise_errors)
 
     def _made(
         self,
@@ -131,7 +150,6 @@ class Engine:
         parent = self._table.open.get(parent_key) if parent_key is not None else None
         run = Run(key, run_text, kind, parent, policy, tags)
         run.parent_key = parent_key
-        run.watch = self._tasks.current()
         run.start_ns = run.touched_ns = now
         run.offset_ns = parent.offset_ns if parent is not None else self._clock.offset_ns()
         run.attributes[semconv.RUN_ID] = run_text
@@ -141,14 +159,14 @@ class Engine:
             run.attributes[semconv.RUN_PARENT_ID] = normalize.run_id_text(parent_key)
         return run
 
-    def _parent_span(self, run: Run) -> Any:
-        """Return what the sink keeps for the parent of *run*, open or ended; None if there is none or it is unknown."""
+    def _above(self, run: Run) -> Any:
+        """Return the parent of *run* if it is open, or what refers to an ended one; None if there is none or it is unknown."""
         parent = run.parent
         if parent is not None and parent.children is not None:
-            return parent.span
+            return parent
         # It has ended, perhaps in another thread since it was looked up.
         ended = self._table.recall(run.parent_key) if run.parent_key is not None else None
-        return ended if ended is not None or parent is None else parent.span
+        return ended if ended is not None or parent is None else parent.reference
 
     def _make_way(self, running: Run, policy: Policy, tags: object) -> bool:
         """Return whether a start may open the key of *running*, which is open; ends that one if so."""
@@ -206,20 +224,31 @@ class Engine:
     # -- ends ----------------------------------------------------------------------------------------------------------
 
     def end(
-        self, kind: RunKind, policy: Policy, run_id: object, parent_run_id: object, output: object
+        self,
+        kind: RunKind,
+        policy: Policy,
+        run_id: object,
+        parent_run_id: object,
+        output: object,
+        error: object = _NO_ERROR,
     ) -> None:
-        """End a run that succeeded, as far as its framework knows."""
+        """End a run: one that succeeded as far as its framework knows, or one with an *error*, whatever object that is."""
         try:
             ended = RunEnded(self._monotonic_ns())
             key = normalize.run_key(run_id)
             run = self._table.pop(key) if key is not None else None
             if run is None:
-                run = self._unseen(kind, policy, key, parent_run_id, ended, is_error=False)
+                run = self._unseen(kind, policy, key, parent_run_id, ended, is_error=error is not _NO_ERROR)
             if run is None:
                 return
             try:
-                if run.kind is not RunKind.CHAIN and not run.muted:
-                    completion.read_output(run.kind, output, ended)
+                if not run.muted or run.policy.observers:
+                    if run.kind is not RunKind.CHAIN:
+                        completion.read_output(run.kind, output, ended)
+                    if error is not _NO_ERROR:
+                        completion.read_error(run.policy, error, ended)
+                    if run.policy.content is not None and not run.muted:
+                        run.policy.content.ended(run, output)
             finally:
                 self._end(run, ended)
         except Exception as fault:
@@ -235,22 +264,7 @@ class Engine:
         partial: object = None,
     ) -> None:
         """End a run with an exception; *partial* is the result so far, where the framework has one."""
-        try:
-            ended = RunEnded(self._monotonic_ns())
-            key = normalize.run_key(run_id)
-            run = self._table.pop(key) if key is not None else None
-            if run is None:
-                run = self._unseen(kind, policy, key, parent_run_id, ended, is_error=True)
-            if run is None:
-                return
-            try:
-                if not run.muted:
-                    completion.read_output(run.kind, partial, ended)
-                    completion.read_error(run.policy, error, ended)
-            finally:
-                self._end(run, ended)
-        except Exception as fault:
-            self._shield.fault("fail", fault, reraise=policy.raise_errors)
+        self.end(kind, policy, run_id, parent_run_id, partial, error)
 
     def _unseen(
         self,
@@ -274,7 +288,8 @@ class Engine:
             return None
         self._shield.count("end_without_start")
         run = self._made(kind, policy, key, None, parent_run_id, None, ended.time_ns)
-        if not is_error and self._parent_span(run) is None:
+        above = self._above(run)
+        if not is_error and above is None:
             return None
         while len(self._early) >= MAX_EARLY_ENDS:
             self._early.pop(next(iter(self._early)), None)
@@ -282,7 +297,8 @@ class Engine:
         ended.reason = EndReason.START_MISSING
         description = mapping.undescribed(run)
         run.attributes = policy.redacted(run.attributes)
-        self._sink.open(run, description, self._parent_span(run), None, framework=True)
+        self._sink.open(run, description, above, None, framework=True)
+        self._table.remember(key, run.reference)
         return run
 
     def _end_for(self, key: int, reason: EndReason) -> None:
@@ -313,15 +329,21 @@ class Engine:
             parent.touched_ns = ended.time_ns
         # Its end may have been read in one thread before its start was in another.
         ended.time_ns = max(ended.time_ns, run.start_ns) + run.offset_ns
+        observers = run.policy.observers
         try:
-            if not run.muted:
+            if not run.muted or observers:
                 faults += completion.complete(run, ended)
         except Exception as fault:
             faults.append(fault)
         try:
-            self._table.remember(run.key, self._sink.close(run, ended))
+            self._sink.close(run, ended)
         except Exception as fault:
             faults.append(fault)
+        for observer in observers:
+            try:
+                observer.ended(run, ended)
+            except Exception as fault:
+                faults.append(fault)
         if parent is not None and ended.failure is not None:
             parent.failed_with = ended.failure.identity
 
@@ -330,7 +352,7 @@ class Engine:
     def sweep(self) -> None:
         """End the runs that nothing has touched for too long: the last net, for what no other event will ever end."""
         now = self._swept_ns = self._monotonic_ns()
-        for run in self._table.idle(now - self._max_idle_ns):
+        for run in self._table.idle(now - self._max_idle_ns, now):
             self._end(run, RunEnded(now, reason=EndReason.EXPIRED))
 
     def close_all(self, reason: EndReason = EndReason.SHUTDOWN) -> int:
@@ -348,12 +370,12 @@ class Engine:
         self._table.open.clear()
 
     def span_of(self, run_id: object) -> Any:
-        """Return what the sink keeps for a run, open or lately ended; None if it is unknown."""
+        """Return what the sink keeps to refer to a run, open or lately ended; None if it is unknown."""
         key = normalize.run_key(run_id)
         if key is None:
             return None
         run = self._table.open.get(key)
-        return run.span if run is not None else self._table.recall(key)
+        return run.reference if run is not None else self._table.recall(key)
 
     @property
     def open_count(self) -> int:

@@ -60,19 +60,18 @@ def described(
 
 
 def _shape(event: RunStarted, run: Run) -> Shape:
-    ids = run.attributes
-    run.attributes = {}
-    description = _described(event, run)
-    made = Shape(
-        run_name=run.name,
-        description=description,
-        agent=run.agent,
-        integration=run.integration,
-        is_step=any(tag.startswith(STEP_TAG) for tag in event.tags),
-        attributes=run.attributes,
-    )
-    run.attributes = ids
-    return made
+    ids, run.attributes = run.attributes, {}
+    try:
+        return Shape(
+            description=_described(event, run),  # first: it writes what the others read
+            run_name=run.name,
+            agent=run.agent,
+            integration=run.integration,
+            is_step=any(tag.startswith(STEP_TAG) for tag in event.tags),
+            attributes=run.attributes,
+        )
+    finally:
+        run.attributes = ids
 
 
 def describe(event: RunStarted, run: Run, limit: int) -> Description:

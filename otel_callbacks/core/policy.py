@@ -9,6 +9,7 @@ from typing import Any, Final
 from otel_callbacks import semconv
 from otel_callbacks.core.mapping import Mapper
 from otel_callbacks.core.redact import Redactor, redact, secrets
+from otel_callbacks.core.sink import Content, Observer
 from otel_callbacks.core.values import DEFAULT_MAX_LENGTH, AttributeValue
 
 # Values out of our own tables, which no redactor needs to see and none may break.
@@ -35,6 +36,8 @@ class Policy:
         capture_errors: Record messages and stack traces of exceptions, not their types alone.
         redactors: Applied in order to every string from the application.
         mappers: Called at a run's end with the run and its attributes.
+        content: Takes down messages, arguments, results and documents; None: nothing of them is looked at.
+        observers: Told of every run that this handler started, after its span.
         max_length: Characters of one attribute value.
         raise_errors: Let this package's own faults reach the application; for its developers.
     """
@@ -42,6 +45,8 @@ class Policy:
     capture_errors: bool = True
     redactors: Sequence[Redactor] = ()
     mappers: Sequence[Mapper] = ()
+    content: Content | None = None
+    observers: Sequence[Observer] = ()
     max_length: int = DEFAULT_MAX_LENGTH
     raise_errors: bool = False
 

@@ -38,6 +38,8 @@ class Run:
         "attributes",
         "children",
         "chunks",
+        "chunks_seen",
+        "content",
         "copies",
         "failed_with",
         "first_chunk_ns",
@@ -53,6 +55,7 @@ class Run:
         "parent",
         "parent_key",
         "policy",
+        "reference",
         "retries",
         "span",
         "span_name",
@@ -81,6 +84,10 @@ class Run:
         self.attributes: dict[str, AttributeValue] = {}
         self.children: dict[int, Run] | None = {}  # None as soon as the run is ending
         self.span: Any = None  # the trace sink's
+        self.reference: Any = (
+            None  # the trace sink's as well: what later runs need to refer to this one, open or ended
+        )
+        self.content: Any = None  # the policy's: what was said, as far as it is wanted beside the attributes
         self.watch: Watch | None = None  # over the task that started this one
         self.one_task = False  # whoever started it ends it, or nobody does
         self.muted = False  # not sampled, and nothing below it can be: nothing is kept
@@ -90,6 +97,7 @@ class Run:
         self.touched_ns = 0
         self.first_chunk_ns = 0
         self.chunks = 0
+        self.chunks_seen = 0  # by the last sweep: a token reads no clock
         self.copies = 1  # how often one handler delivers each event of this run (listed twice)
         self.retries = 0
         self.steps = False  # a child is a step of a sequence
@@ -123,8 +131,12 @@ class RunTable:
         return True
 
     def pop(self, key: int) -> Run | None:
-        """Take the run out; exactly one caller gets it, and that one ends it."""
-        run = self.open.pop(key, None)
+        """Take the run out; exactly one caller gets it, and that one ends it. From now on it is remembered."""
+        run = self.open.get(key)
+        if run is not None:
+            # First, so that a child that starts in another thread finds the one or the other.
+            self.remember(key, run.reference)
+            run = self.open.pop(key, None)
         if run is not None:
             siblings = run.parent.children if run.parent is not None else None
             if siblings is not None:
@@ -153,7 +165,7 @@ class RunTable:
         oldest = self._oldest(max(1, self.max_open // 100))
         return [popped for run in oldest if (popped := self.pop(run.key)) is not None]
 
-    def idle(self, before_ns: int) -> list[Run]:
+    def idle(self, before_ns: int, now_ns: int) -> list[Run]:
         """Take out the runs without open children that nothing has touched since *before_ns* (monotonic).
 
         Runs stand in the order of their starts, so only those that are old enough are looked at.
@@ -162,6 +174,8 @@ class RunTable:
         for run in self._oldest(len(self.open)):
             if run.start_ns >= before_ns:
                 break
+            if run.chunks != run.chunks_seen:  # a stream that flows
+                run.chunks_seen, run.touched_ns = run.chunks, now_ns
             if run.touched_ns < before_ns and not run.children and (popped := self.pop(run.key)) is not None:
                 found.append(popped)
         return found
@@ -172,10 +186,10 @@ class RunTable:
         except RuntimeError:  # another thread changed the dict in the same instant: the next sweep will do
             return []
 
-    def remember(self, key: int, span: Any) -> None:
-        """Keep what *span* is for late children, links and look-ups, for the next `RECENT_RUNS` runs or more."""
+    def remember(self, key: int, reference: Any) -> None:
+        """Keep the *reference* for late children, links and look-ups, for the next `RECENT_RUNS` runs or more."""
         recent = self._recent
-        recent[key] = span
+        recent[key] = reference
         if len(recent) > self._recent_limit:
             self._older, self._recent = recent, {}
 

@@ -25,23 +25,34 @@ from otel_callbacks.version import version
 
 logger = logging.getLogger("otel_callbacks")
 
-_engines: weakref.WeakKeyDictionary[TracerProvider, Engine] = weakref.WeakKeyDictionary()
+# By the provider's identity: a provider need be neither hashable nor comparable. Beside the engine stands what keeps the
+# number from becoming another object's: a weak reference that takes the entry out, or the provider if it allows none.
+_engines: dict[int, tuple[object, Engine]] = {}
 _lock = threading.Lock()
 
 
 def engine_of(provider: TracerProvider) -> Engine:
     """Return the provider's engine, made at the first call."""
     with _lock:
-        engine = _engines.get(provider)
-        if engine is None:
-            engine = _engines[provider] = _make(provider)
-        return engine
+        entry = _engines.get(id(provider))
+        return entry[1] if entry is not None else _keep(provider, _make(provider))
 
 
 def use_engine(provider: TracerProvider, engine: Engine) -> None:
     """Give *provider* an engine that was made elsewhere, with a clock and limits of its own."""
     with _lock:
-        _engines[provider] = engine
+        _keep(provider, engine)
+
+
+def _keep(provider: TracerProvider, engine: Engine) -> Engine:
+    identity = id(provider)
+    holder: object
+    try:
+        holder = weakref.ref(provider, lambda _: _engines.pop(identity, None))
+    except TypeError:
+        holder = provider
+    _engines[identity] = (holder, engine)
+    return engine
 
 
 def _make(provider: TracerProvider) -> Engine:
@@ -64,7 +75,7 @@ def _forget_after_fork() -> None:
     """Leave the open runs to the parent process, which has their ends; a forked child would export them a second time."""
     global _lock  # noqa: PLW0603 - another thread may have held it at the fork
     _lock = threading.Lock()
-    for engine in list(_engines.values()):
+    for _, engine in list(_engines.values()):
         engine.forget()
 
 
@@ -75,8 +86,8 @@ if hasattr(os, "register_at_fork"):
 def end_open_runs(provider: TracerProvider) -> int:
     """End what is open on *provider*, as its shutdown requires, and return how many runs that were."""
     with _lock:
-        engine = _engines.get(provider)
-    return engine.close_all(EndReason.SHUTDOWN) if engine is not None else 0
+        entry = _engines.get(id(provider))
+    return entry[1].close_all(EndReason.SHUTDOWN) if entry is not None else 0
 
 
 def global_provider() -> TracerProvider | None:

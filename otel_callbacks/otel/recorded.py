@@ -242,7 +242,7 @@ class RecordedSpan(Span, ReadableSpan):
 
 
 def _shorten(attributes: dict[str, Any], limit: int) -> None:
-    for key, value in attributes.items():
+    for key, value in list(attributes.items()):  # the application may add one meanwhile, from another thread
         kind = type(value)  # pyright: ignore[reportUnknownVariableType] # of anything
         if kind is str and len(value) > limit:
             attributes[key] = value[:limit]
@@ -311,8 +311,12 @@ class Pipeline:
                 _flags(decision, parent, ids),
                 result.trace_state,
             )
-            if result.attributes and result.attributes != attributes:
-                attributes.update(result.attributes)
+            if (
+                recording and result.attributes != attributes
+            ):  # the sampler has the last word, as with the SDK
+                chosen = dict(result.attributes)
+                attributes.clear()
+                attributes.update(chosen)
         on_ended = self._metrics.start_span(parent, decision) if self._metrics is not None else None
         if not recording:
             return NonRecordingSpan(context)

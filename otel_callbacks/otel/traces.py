@@ -11,7 +11,6 @@ from opentelemetry import trace
 from opentelemetry.context import Context, attach, get_current
 from opentelemetry.trace import (
     INVALID_SPAN,
-    INVALID_SPAN_CONTEXT,
     Link,
     NonRecordingSpan,
     Span,
@@ -49,12 +48,12 @@ class TraceSink:
         Args:
             run: Gets the `RunSpan` as its ``span``.
             description: Name and kind. The run's dict of attributes becomes the span's.
-            parent: The parent run's `RunSpan`, the `SpanContext` of an ended one, or None.
+            parent: The parent run, the `SpanContext` of an ended one, or None.
             previous: The `SpanContext` of an earlier run of the same id: it is linked.
             framework: The start came from a framework that marks bodies.
         """
         outer = healed(get_current())
-        above = parent.inner if type(parent) is RunSpan else _ended_span(parent)
+        above = _span_of(parent)
         if above is None:
             above = ambient(outer, framework=framework)
         parent_context = parented(outer, above)
@@ -83,8 +82,7 @@ class TraceSink:
 
     def mute(self, run: Run, parent: Any, *, framework: bool) -> None:
         """Make the span that is not sampled the current one: in a thread or a batch, its own run's context is not around."""
-        span = parent.inner if type(parent) is RunSpan else _ended_span(parent)
-        self._enter(run, span or INVALID_SPAN, healed(get_current()), framework=framework)
+        self._enter(run, _span_of(parent) or INVALID_SPAN, healed(get_current()), framework=framework)
 
     def _enter(self, run: Run, span: Span, outer: Context, *, framework: bool) -> None:
         body, around, kind = Body.OPEN, None, run.kind
@@ -98,6 +96,7 @@ class TraceSink:
         values = NOTHING
         if kind is RunKind.CHAT_MODEL or kind is RunKind.LLM:
             values = inference.context_values(run, self._open_runs)
+        run.reference = span.get_span_context()
         run.span = run_span = RunSpan(span, run, self._open_runs, body, outer, values, around)
         attach(run_span.context)
 
@@ -109,11 +108,11 @@ class TraceSink:
         elif span is not None:
             span.add_event(note.name, note.attributes, note.time_ns)
 
-    def close(self, run: Run, ended: RunEnded) -> SpanContext:
-        """End the span, set back what was current before, and return the ids for those who come later."""
+    def close(self, run: Run, ended: RunEnded) -> None:
+        """End the span, and set back what was current before."""
         run_span: RunSpan | None = run.span
         if run_span is None or run_span.inner is None:
-            return INVALID_SPAN_CONTEXT
+            return
         span = run_span.inner
         run_span.over()
         if type(span) is RecordedSpan or span.is_recording():
@@ -130,11 +129,13 @@ class TraceSink:
                 span.finish(run.span_name, status, ended.time_ns)
             else:
                 _finish(span, run, status, ended.time_ns)
-        return span.get_span_context()
 
 
-def _ended_span(parent: Any) -> Span | None:
-    """Return what stands for a parent that has ended: a marker of its ids. None if there is no parent."""
+def _span_of(parent: Any) -> Span | None:
+    """Return the span of a parent run; for one that has ended, a marker of its ids. None if there is no parent."""
+    if type(parent) is Run:
+        # Another thread may be ending it now.
+        return parent.span.inner or NonRecordingSpan(parent.reference)
     return NonRecordingSpan(parent) if isinstance(parent, SpanContext) else None
 
 
@@ -163,14 +164,8 @@ def _finish(span: Span, run: Run, status: Status | None, end_time: int) -> None:
     span.end(end_time)
 
 
-def span_context(span: Any) -> SpanContext | None:
-    """Return the ids of what the engine remembers of a run, if they are valid."""
-    if type(span) is RunSpan:
-        span = span.inner.get_span_context() if span.inner is not None else None
-    return span if isinstance(span, SpanContext) and span.is_valid else None
-
-
-def hex_trace_id(span: Any) -> str | None:
-    """Return the trace id as 32 hex digits of what the engine remembers of a run."""
-    context = span_context(span)
-    return trace.format_trace_id(context.trace_id) if context is not None else None
+def hex_trace_id(reference: object) -> str | None:
+    """Return the trace id as 32 hex digits of what refers to a run."""
+    if isinstance(reference, SpanContext) and reference.is_valid:
+        return trace.format_trace_id(reference.trace_id)
+    return None

@@ -363,7 +363,7 @@ async def test_a_model_with_odd_usage_and_content_keeps_what_can_be_read(
         Anything(None, ("generations", "llm_output")),
         {"generations": [[{"message": None}]], "llm_output": "text"},
     ],
-    ids=repr,
+    ids=["None", "text", "no-lists", "an-empty-list", "None-in-a-list", "no-generations", "a-mapping"],
 )
 def test_a_result_without_content_ends_the_run_well(
     result: Any, handler: Handler, exporter: Exporter

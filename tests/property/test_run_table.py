@@ -49,28 +49,30 @@ class Sink:
     ) -> None:
         assert run.span is None
         assert description.name
-        assert parent is None or isinstance(parent, Span)
-        run.span = Span(parent)
+        self._stand_for(run, parent)
         run.muted = self._random.random() < self._muted
-        self.opened.append(run.span)
 
     def mute(self, run: Run, parent: Any, *, framework: bool) -> None:
         assert run.span is None
         assert run.muted
-        run.span = Span(parent)
+        self._stand_for(run, parent)
+
+    def _stand_for(self, run: Run, parent: Any) -> None:
+        above = parent.reference if isinstance(parent, Run) else parent
+        assert above is None or isinstance(above, Span)
+        run.span = run.reference = Span(above)
         self.opened.append(run.span)
 
     def note(self, run: Run, note: RunNoted) -> None:
         assert isinstance(run.span, Span)
 
-    def close(self, run: Run, ended: RunEnded) -> Span:
+    def close(self, run: Run, ended: RunEnded) -> None:
         span = run.span
         assert isinstance(span, Span)
         assert span.ended is None
         assert ended.time_ns >= run.start_ns + run.offset_ns
         span.ended = ended
         self.closed += 1
-        return span
 
 
 POLICIES: Final = (Policy(raise_errors=True), Policy(raise_errors=True))
@@ -271,7 +273,7 @@ class Springing(Sink):
         super().open(run, description, parent, previous, framework=framework)
         self._go("after open")
 
-    def close(self, run: Run, ended: RunEnded) -> Span:
+    def close(self, run: Run, ended: RunEnded) -> None:
         self._go("before close")
         span = super().close(run, ended)
         self._go("after close")

@@ -11,7 +11,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from otel_callbacks import AsyncOTelCallbackHandler, OTelCallbackHandler, handlers
+from otel_callbacks import AsyncOTelCallbackHandler, OTelCallbackHandler, bound
 from otel_callbacks.handlers import EVENTS
 
 _STARTS = ("chain", "chat_model", "llm", "tool", "retriever")
@@ -30,7 +30,7 @@ def everything(handler: Any, run_id: Any) -> list[Any]:
 
 
 def test_without_a_provider_nothing_is_kept_and_nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handlers, "global_provider", lambda: None)
+    monkeypatch.setattr(bound, "global_provider", lambda: None)
     handler = OTelCallbackHandler(raise_errors=True)
     everything(handler, uuid.uuid4())
     assert handler.open_runs == 0
@@ -41,7 +41,7 @@ def test_a_provider_that_is_set_later_is_found(
     monkeypatch: pytest.MonkeyPatch, provider: TracerProvider, exporter: InMemorySpanExporter
 ) -> None:
     found: list[TracerProvider | None] = [None]
-    monkeypatch.setattr(handlers, "global_provider", lambda: found[0])
+    monkeypatch.setattr(bound, "global_provider", lambda: found[0])
     handler = OTelCallbackHandler(raise_errors=True)
     run_id = uuid.uuid4()
     handler.on_chain_start(None, {}, run_id=run_id)

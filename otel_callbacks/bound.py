@@ -1,0 +1,165 @@
+"""What both handlers are beside their events: settings, bound to a provider's engine at the first run.
+
+Rules for this file: nothing that the engine's shield does not cover may raise into a dispatcher.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final, Self
+from uuid import UUID
+
+from opentelemetry.trace import TracerProvider
+
+from otel_callbacks.callbacks.base import BaseCallbackHandler
+from otel_callbacks.core import frameworks
+from otel_callbacks.core.engine import Engine
+from otel_callbacks.core.events import RunKind
+from otel_callbacks.core.mapping import Mapper
+from otel_callbacks.core.policy import Policy
+from otel_callbacks.core.redact import Redactor
+from otel_callbacks.core.shield import Shield
+from otel_callbacks.core.values import AttributeValue
+from otel_callbacks.otel.engines import engine_of, global_provider
+from otel_callbacks.otel.traces import hex_trace_id
+from otel_callbacks.settings import Settings
+
+# Who dispatches is told by the calling frames and by nothing else; every CPython has this function.
+_frame: Final = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+# The name in the frames of `AsyncOTelCallbackHandler`'s methods.
+AWAITED: Final = "awaited"
+_shield: Final = Shield()
+
+
+class BoundHandler(BaseCallbackHandler):
+    """A handler's settings and its engine. The methods with an underscore are for the events."""
+
+    run_inline = True
+    foreign_bases: ClassVar[tuple[tuple[str, str], ...]] = (
+        *BaseCallbackHandler.foreign_bases,
+        ("langgraph.callbacks", "GraphCallbackHandler"),  # only its instances are told of interrupts
+    )
+
+    def __init__(
+        self,
+        tracer_provider: TracerProvider | None = None,
+        *,
+        capture_errors: bool | None = None,
+        redactors: Sequence[Redactor] = (),
+        mappers: Sequence[Mapper] = (),
+        raise_errors: bool = False,
+    ) -> None:
+        settings = Settings.lenient(os.environ)
+        self._policy = Policy(
+            capture_errors=settings.capture_errors if capture_errors is None else capture_errors,
+            redactors=tuple(redactors),
+            mappers=tuple(mappers),
+            max_length=settings.max_value_length,
+            raise_errors=raise_errors,
+        )
+        self._bound: Engine | None = engine_of(tracer_provider) if tracer_provider is not None else None
+        # ``raise_error`` is how dispatchers ask a handler whether its exceptions may pass.
+        self.raise_error = raise_errors
+
+    def _engine(self) -> Engine | None:
+        """Return the engine; None as long as the application has no provider, and then nothing is kept."""
+        if self._bound is None:
+            try:
+                provider = global_provider()
+                if provider is not None:
+                    self._bound = engine_of(provider)
+            except Exception as fault:  # noqa: BLE001 - a provider of somebody else's: the application must not suffer
+                _shield.fault("provider", fault, reraise=self._policy.raise_errors)
+        return self._bound
+
+    def trace_id(self, run_id: UUID | str) -> str | None:
+        """Return the trace of an open or lately ended run as 32 hex digits, for a link into a backend; None if unknown."""
+        engine = self._engine()
+        return hex_trace_id(engine.span_of(run_id)) if engine is not None else None
+
+    @property
+    def open_runs(self) -> int:
+        """How many runs of the provider are open, whichever handler reported them."""
+        engine = self._engine()
+        return engine.open_count if engine is not None else 0
+
+    # -- for the events ------------------------------------------------------------------------------------------------
+
+    def _start(
+        self,
+        kind: RunKind,
+        given: object,
+        run_id: object,
+        parent_run_id: object,
+        serialized: object,
+        tags: object,
+        metadata: object,
+        extra: dict[str, Any],
+    ) -> None:
+        engine = self._bound or self._engine()
+        if engine is None:
+            return
+        event = _frame(1)
+        caller, name = event.f_back, event.f_code.co_name
+        while caller is not None and caller.f_code.co_name in (name, AWAITED):  # overridden, with super()
+            caller = caller.f_back
+        framework = caller is not None and frameworks.is_dispatcher(caller.f_globals.get("__name__"))
+        engine.start(
+            kind,
+            self._policy,
+            run_id,
+            parent_run_id,
+            serialized,
+            tags,
+            metadata,
+            extra,
+            framework=framework,
+            given=given,
+        )
+
+    def _end(self, kind: RunKind, run_id: object, parent_run_id: object, output: object) -> None:
+        engine = self._bound or self._engine()
+        if engine is not None:
+            engine.end(kind, self._policy, run_id, parent_run_id, output)
+
+    def _fail(
+        self, kind: RunKind, run_id: object, parent_run_id: object, error: object, partial: object = None
+    ) -> None:
+        engine = self._bound or self._engine()
+        if engine is not None:
+            engine.fail(kind, self._policy, run_id, parent_run_id, error, partial)
+
+    def _note(self, run_id: object, name: str, attributes: dict[str, AttributeValue]) -> None:
+        engine = self._bound or self._engine()
+        if engine is not None:
+            engine.note(self._policy, run_id, name, attributes)
+
+    # -- copies --------------------------------------------------------------------------------------------------------
+
+    def __copy__(self) -> Self:
+        """Return the handler itself: it has no state of its own but its settings."""
+        return self
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Self:
+        """Return the handler itself, as checkpointers copy what they find in a configuration."""
+        return self
+
+    def __reduce_ex__(self, _protocol: Any, /) -> Any:
+        """Pickle the settings; a provider stays behind, and the copy uses its own process's global one."""
+        policy = self._policy
+        return (
+            _restored,
+            (type(self), policy.capture_errors, policy.redactors, policy.mappers, policy.raise_errors),
+        )
+
+
+def _restored(
+    cls: type[BoundHandler],
+    capture_errors: bool,
+    redactors: Sequence[Redactor],
+    mappers: Sequence[Mapper],
+    raise_errors: bool,
+) -> BoundHandler:
+    return cls(capture_errors=capture_errors, redactors=redactors, mappers=mappers, raise_errors=raise_errors)
