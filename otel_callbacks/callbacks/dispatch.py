@@ -20,7 +20,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Coroutine
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from types import coroutine
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 from otel_callbacks.callbacks import blocking
 from otel_callbacks.callbacks.events import EVENTS, Event
@@ -29,9 +30,11 @@ from otel_callbacks.callbacks.types import conversation_text
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from otel_callbacks.callbacks.roster import Call, Plan
+
+T = TypeVar("T")
 
 _logger = logging.getLogger("otel_callbacks.callbacks")
 
@@ -164,7 +167,7 @@ async def _concurrently(
     """Make all *calls* at once; a single one is awaited where we are, without a task, unless it must be shielded."""
     if len(calls) == len(occasions) == 1:
         job = _guarded(calls[0], _perform, calls[0], occasions[0])
-        return (await (_shielded(job) if shielded else job),)
+        return (await (_shielded(job) if shielded else _in_copied_context(job)),)
     from asyncio import gather  # noqa: PLC0415 - see the rules above
 
     unreached.update(enumerate((call, occasion) for occasion in occasions for call in calls))
@@ -173,6 +176,22 @@ async def _concurrently(
     )
     results: Sequence[BaseException | None] = await (_shielded(jobs) if shielded else jobs)
     return results
+
+
+@coroutine
+def _in_copied_context(work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+    """Await *work* where we are, but keep what it sets in its context from the caller, as a task of its own would."""
+    run, step, value = copy_context().run, work.send, None
+    while True:
+        try:
+            awaited = run(step, value)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        try:
+            step, value = work.send, (yield awaited)
+        except BaseException as error:  # noqa: BLE001 - a cancellation is the work's to see
+            step, value = work.throw, error
 
 
 async def _guarded(
