@@ -311,3 +311,32 @@ async def test_fifty_concurrent_runs_on_one_handler_are_fifty_traces(scene: Scen
     assert len({ids_of(span)[0] for span in scene.spans}) == 50
     assert [scene.parent_of(span) for span in scene.all_named("in model")] == ["chat"] * 50
     assert [scene.parent_of(span) for span in scene.all_named("in step")] == ["step"] * 50
+
+
+class _Overriding(OTelCallbackHandler):
+    """What users do to see an event on its way."""
+
+    def on_chain_start(self, *args: Any, **kwargs: Any) -> Any:
+        return super().on_chain_start(*args, **kwargs)
+
+
+class _OverridingTwice(_Overriding):
+    def on_chain_start(self, *args: Any, **kwargs: Any) -> Any:
+        return super().on_chain_start(*args, **kwargs)
+
+
+class _OverridingAsync(AsyncOTelCallbackHandler):
+    async def on_chain_start(self, *args: Any, **kwargs: Any) -> Any:
+        await super().on_chain_start(*args, **kwargs)
+
+
+@pytest.mark.parametrize("kind", [_Overriding, _OverridingTwice, _OverridingAsync])
+async def test_a_handler_whose_callbacks_are_overridden_knows_the_bodies_all_the_same(
+    scene: Scene, kind: type[OTelCallbackHandler]
+) -> None:
+    handler = kind(scene.provider, raise_errors=True)
+    with scene.caller():
+        reader = RunnableLambda(lambda given: given, name="half read").astream("x", {"callbacks": [handler]})
+        async for _ in reader:
+            scene.mark("in the reader")  # between two chunks: not inside the run
+    assert scene.tree == {CALLER: {"half read": {}, "in the reader": {}}}

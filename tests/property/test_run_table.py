@@ -386,3 +386,23 @@ def test_a_parent_whose_child_has_just_ended_is_not_idle() -> None:
     assert engine.open_count == 1
     assert sink.opened[0].ended is not None
     assert sink.opened[0].ended.reason is EndReason.EXPIRED
+
+
+def test_a_stream_that_flows_is_not_idle() -> None:
+    clock = FixedClock(epoch_ns=10**18)
+    sink = Sink()
+    table = RunTable(100)
+    engine = Engine(sink, table, clock=clock, max_idle_s=IDLE_S)
+    run_id = uuid.uuid4()
+    engine.start(RunKind.CHAT_MODEL, POLICIES[0], run_id, None, None, [], None, {}, framework=True)
+    for _ in range(5):
+        clock.advance(0.9 * IDLE_S)
+        engine.chunk(POLICIES[0], run_id)
+        engine.sweep()
+    assert engine.open_count == 1
+    clock.advance(0.9 * IDLE_S)
+    engine.sweep()
+    assert engine.open_count == 1  # the last chunk was that long ago
+    clock.advance(0.9 * IDLE_S)
+    engine.sweep()
+    assert engine.open_count == 0

@@ -294,3 +294,139 @@ def test_a_child_that_comes_while_its_parent_ends_is_a_late_child() -> None:
     assert parent.children is None
     assert table.pop_below(parent) == []
     assert table.open == {3: late}
+
+
+class _Late(Broken):
+    """A sink whose `close` is where another thread's start arrives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.above: list[Any] = []
+        self.meanwhile: Any = None
+
+    def open(self, run: Any, description: Any, parent: Any, *_: Any, **__: Any) -> None:
+        super().open(run)
+        self.above.append(parent)
+
+    def close(self, run: Any, ended: Any) -> None:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+
+
+@pytest.mark.parametrize("where", ["in a mapper", "in a processor"])
+def test_a_child_that_starts_while_its_parent_is_ending_is_below_it(where: str) -> None:
+    sink = _Late()
+    under = engine(sink)
+    parent = uuid.uuid4()
+
+    def meanwhile() -> None:
+        start(under, uuid.uuid4(), LOUD, parent)
+
+    def mapper(run: Any, attributes: Any) -> None:
+        if where == "in a mapper" and run.key == parent.int:
+            meanwhile()
+
+    policy = Policy(raise_errors=True, mappers=(mapper,))
+    start(under, parent, policy)
+    reference = under.span_of(parent)
+    if where == "in a processor":
+        sink.meanwhile = meanwhile
+    under.end(RunKind.TOOL, policy, parent, None, "out")
+    assert sink.above == [None, reference]
+
+
+class _Seeing:
+    """An observer; it raises if it is told to."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.fault = fault
+        self.seen: list[tuple[str | None, dict[str, Any]]] = []
+
+    def ended(self, run: Run, ended: Any) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.seen.append((run.name, dict(run.attributes)))
+
+
+class _Muting(Broken):
+    """A sink for which nothing is sampled."""
+
+    def open(self, run: Any, *_: Any, **__: Any) -> None:
+        super().open(run)
+        run.muted = True
+
+    def mute(self, run: Any, *_: Any, **__: Any) -> None:
+        super().open(run)
+
+
+@pytest.mark.parametrize("sink", [Broken(), Broken("close"), _Muting()])
+def test_an_observer_sees_every_run_whether_its_span_is_there_or_not(sink: Broken) -> None:
+    seeing = _Seeing()
+    policy = Policy(observers=(_Seeing(ValueError()), seeing))
+    under = engine(sink)
+    outer, inner = uuid.uuid4(), uuid.uuid4()
+    under.start(RunKind.TOOL, policy, outer, None, None, [], None, {"name": "outer"}, framework=True)
+    under.start(RunKind.TOOL, policy, inner, outer, None, [], None, {"name": "inner"}, framework=True)
+    under.fail(RunKind.TOOL, policy, inner, outer, ValueError())
+    under.end(RunKind.TOOL, policy, outer, None, None)
+    assert [name for name, _ in seeing.seen] == ["inner", "outer"]
+    assert [said["gen_ai.tool.name"] for _, said in seeing.seen] == ["inner", "outer"]
+    assert [said.get("error.type") for _, said in seeing.seen] == ["ValueError", None]
+    assert under.counts["fault_completion"] >= 2
+
+
+class _Content:
+    """Takes down what it is given; it raises if it is told to."""
+
+    def __init__(self, *where: str) -> None:
+        self.where = where
+        self.taken: list[object] = []
+
+    def started(self, run: Run, given: object, serialized: object, extra: Any) -> None:
+        if "started" in self.where:
+            raise ValueError
+        self.taken.append(given)
+
+    def ended(self, run: Run, output: object) -> None:
+        if "ended" in self.where:
+            raise ValueError
+        self.taken.append(output)
+
+
+@pytest.mark.parametrize("kind", RunKind)
+def test_content_is_taken_down_in_the_callback(kind: RunKind) -> None:
+    content = _Content()
+    policy = Policy(raise_errors=True, content=content)
+    under = engine(Broken())
+    run_id = uuid.uuid4()
+    under.start(kind, policy, run_id, None, None, [], None, {}, framework=True, given="in")
+    assert content.taken == ["in"]
+    under.end(kind, policy, run_id, None, "out")
+    under.start(kind, policy, run_id, None, None, [], None, {}, framework=True, given="again")
+    under.fail(kind, policy, run_id, None, ValueError(), "a part")
+    assert content.taken == ["in", "out", "again", "a part"]
+
+
+def test_content_of_what_is_not_sampled_is_not_looked_at() -> None:
+    content = _Content()
+    policy = Policy(raise_errors=True, content=content)
+    under = engine(_Muting())
+    outer, inner = uuid.uuid4(), uuid.uuid4()
+    for run_id, parent in ((outer, None), (inner, outer)):
+        under.start(RunKind.TOOL, policy, run_id, parent, None, [], None, {}, framework=True, given="in")
+    under.end(RunKind.TOOL, policy, inner, outer, "out")
+    under.fail(RunKind.TOOL, policy, outer, None, ValueError(), "a part")
+    assert content.taken == []
+
+
+@pytest.mark.parametrize("where", ["started", "ended"])
+def test_content_that_cannot_be_taken_down_costs_the_content_alone(where: str) -> None:
+    sink = Broken()
+    under = engine(sink)
+    run_id = uuid.uuid4()
+    policy = Policy(content=_Content(where))
+    under.start(RunKind.TOOL, policy, run_id, None, None, [], None, {}, framework=True, given="in")
+    under.end(RunKind.TOOL, policy, run_id, None, "out")
+    assert (sink.closed, under.open_count) == (1, 0)
+    assert sum(count for reason, count in under.counts.items() if reason.startswith("fault")) == 1

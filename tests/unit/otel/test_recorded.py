@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, Tracer, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanContext, Status, StatusCode
 
 from otel_callbacks import OTelCallbackHandler
@@ -103,3 +105,29 @@ def test_a_tracer_that_lacks_what_is_needed_is_asked_by_the_api(provider: Tracer
     assert isinstance(tracer, Tracer)
     del tracer._span_limits
     assert recorded.pipeline(tracer) is None
+
+
+class _Choosing(Sampler):
+    """Replaces what it is given; None takes everything away."""
+
+    def __init__(self, chosen: dict[str, Any] | None) -> None:
+        self._chosen = chosen
+
+    def should_sample(self, *_: Any, **__: Any) -> SamplingResult:
+        return SamplingResult(Decision.RECORD_AND_SAMPLE, self._chosen)
+
+    def get_description(self) -> str:
+        return "choosing"
+
+
+@pytest.mark.parametrize("chosen", [None, {"mine": 1}])
+def test_a_sampler_has_the_last_word_on_the_attributes(chosen: dict[str, Any] | None) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(sampler=_Choosing(chosen))
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    provider.get_tracer("theirs").start_span("theirs", attributes={"given": 1}).end()
+    handler = OTelCallbackHandler(provider, raise_errors=True)
+    handler.on_chain_start(None, {}, run_id=uuid.UUID(int=1), tags=["given"])
+    handler.on_chain_end({}, run_id=uuid.UUID(int=1))
+    theirs, ours = exporter.get_finished_spans()
+    assert dict(theirs.attributes or {}) == dict(ours.attributes or {}) == (chosen or {})
