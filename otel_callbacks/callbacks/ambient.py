@@ -11,21 +11,29 @@ starts afterwards are late children of the run, as they are in LangChain.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from otel_callbacks.callbacks.frameworks import langchain_config
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from otel_callbacks.callbacks.runs import BaseRunManager
 
 
 class Place:
-    """What ``set_current_run`` returns and ``reset_current_run`` takes: one run that is, or was, current somewhere."""
+    """What ``set_current_run`` returns and ``reset_current_run`` takes: one run that is, or was, current somewhere.
 
-    __slots__ = ("left_behind", "outer", "run")
+    ``framework`` is what LangChain said where the body began: as long as it says the same, ours is the inner one.
+    """
+
+    __slots__ = ("framework", "left_behind", "outer", "run")
 
     def __init__(self, run: BaseRunManager, outer: Place | None) -> None:
         self.run = run
         self.outer = outer
         self.left_behind = False
+        self.framework: Mapping[str, Any] | None = langchain_config()
 
 
 _place: ContextVar[Place | None] = ContextVar("otel_callbacks.callbacks.ambient", default=None)
@@ -35,6 +43,11 @@ def _valid(place: Place | None) -> Place | None:
     while place is not None and place.left_behind:
         place = place.outer
     return place
+
+
+def current_place() -> Place | None:
+    """Return where the calling code is; None outside of all bodies."""
+    return _valid(_place.get())
 
 
 def current_run() -> BaseRunManager | None:
@@ -50,7 +63,7 @@ def current_run() -> BaseRunManager | None:
         ...     current_run() is run
         True
     """
-    place = _valid(_place.get())
+    place = current_place()
     return None if place is None else place.run
 
 
