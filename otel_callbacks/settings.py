@@ -190,21 +190,25 @@ class Settings:
 VARIABLES: Final = tuple(Variable(field=row.name, **row.metadata) for row in fields(Settings))
 
 
+def origin(row: Variable, env: Mapping[str, str]) -> str | None:
+    """Return the variable that the value of *row* is read from; None for the default."""
+    return next((name for name in row.names if env.get(name, "").strip()), None)
+
+
 def _read(row: Variable, env: Mapping[str, str], report: Callable[[str], object] | None) -> Any:
     """Return the row's value from *env*. Raises ConfigurationError if it is wrong and there is no *report*."""
-    for name in row.names:
-        text = env.get(name, "").strip()
-        if not text:
-            continue
-        try:
-            return row.parse(text)
-        except ValueError:
-            message = row.refuse(name, text)
-            if report is None:
-                raise ConfigurationError(message) from None
-            report(f"{message} The default is used.")
-            return row.default
-    return row.default
+    name = origin(row, env)
+    if name is None:
+        return row.default
+    text = env[name].strip()
+    try:
+        return row.parse(text)
+    except ValueError:
+        message = row.refuse(name, text)
+        if report is None:
+            raise ConfigurationError(message) from None
+        report(f"{message} The default is used.")
+        return row.default
 
 
 def _argument(row: Variable, value: Any) -> Any:

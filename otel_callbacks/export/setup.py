@@ -27,7 +27,7 @@ from otel_callbacks.export.file import JsonLinesExporter
 from otel_callbacks.export.guard import GuardedExporter
 from otel_callbacks.export.masking import SecretsFilter, secrets_in, without_secrets
 from otel_callbacks.export.otlp import endpoint_of, otlp_exporter
-from otel_callbacks.export.telemetry import Telemetry
+from otel_callbacks.export.telemetry import NOTHING, Telemetry
 from otel_callbacks.otel.engines import end_open_runs
 from otel_callbacks.settings import Settings
 from otel_callbacks.version import version
@@ -154,7 +154,7 @@ def _telemetry(
         fanout_of(provider),
         processors,
         exporters,
-        " + ".join(said) or "nothing is exported",
+        " + ".join(said) or NOTHING,
         release,
     )
     telemetry.on_shutdown.append(

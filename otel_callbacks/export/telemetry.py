@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from otel_callbacks.export.guard import GuardedExporter
 
 TIMEOUT_S: Final = 5.0
+NOTHING: Final = "nothing is exported"
 
 _logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Telemetry:
         fanout: Fanout | None = None,
         processors: Sequence[SpanProcessor] = (),
         exporters: Sequence[GuardedExporter] = (),
-        description: str = "nothing is exported",
+        description: str = NOTHING,
         release: Callable[[], object] = lambda: None,
     ) -> None:
         self.on_shutdown: list[Callable[[], object]] = []
@@ -65,6 +66,11 @@ class Telemetry:
     def tracer_provider(self) -> TracerProvider:
         """The provider whose spans are exported: the application's own if it had set one."""
         return self._provider
+
+    @property
+    def description(self) -> str:
+        """Where telemetry goes, without the secrets of addresses; ``NOTHING`` if nowhere."""
+        return self._description
 
     @property
     def active(self) -> bool:

@@ -1,0 +1,71 @@
+"""What ``doctor`` prints.
+
+Rules for this file: every text passes `plain`, so that nothing in a setting or an answer steers the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from otel_callbacks.doctor.delivery import Delivery
+from otel_callbacks.doctor.facts import Fact, Facts
+from otel_callbacks.doctor.sample import SampleSpan
+from otel_callbacks.export.terminal import Look, cut, plain
+
+_INDENT: Final = "  "
+_VALUE_WIDTH: Final = 72
+
+
+def facts(known: Facts, look: Look) -> Iterable[str]:
+    """Return versions, settings and problems as lines."""
+    yield from _section("Versions", known.versions, look)
+    yield from _section("Settings", known.settings, look)
+    if known.problems:
+        yield look.paint("Problems", "bold")
+        for problem in known.problems:
+            yield _INDENT + look.paint(look.spell(f"✗ {plain(problem)}"), "red")
+        yield ""
+
+
+def _section(title: str, lines: Sequence[Fact], look: Look) -> Iterable[str]:
+    width = max(len(line.subject) for line in lines)
+    yield look.paint(title, "bold")
+    for line in lines:
+        reason = look.paint(f"  ({plain(line.reason)})", "dim") if line.reason else ""
+        yield look.spell(f"{_INDENT}{line.subject:<{width}}  {cut(plain(line.value), _VALUE_WIDTH)}") + reason
+    yield ""
+
+
+def sample(spans: Sequence[SampleSpan], look: Look) -> Iterable[str]:
+    """Return what a made-up agent's spans say, as lines."""
+    yield look.paint("What is emitted: the spans of a made-up agent, with these settings", "bold")
+    for span in spans:
+        yield look.spell(f"{_INDENT}{_INDENT * span.depth}● {plain(span.name)}")
+        inner = _INDENT * (span.depth + 2)
+        for name, value in sorted(span.attributes.items()):
+            yield look.spell(
+                inner + look.paint(name, "dim") + f" = {cut(plain(_shown(value)), _VALUE_WIDTH)}"
+            )
+    yield ""
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # of strings
+
+
+def delivery(done: Delivery, look: Look) -> Iterable[str]:
+    """Return what became of the test span, as lines."""
+    yield look.paint("Test span", "bold")
+    yield look.spell(f"{_INDENT}to {plain(done.destination)}")
+    if done.delivered is None:
+        yield look.spell(f"{_INDENT}not sent: nothing is exported with these settings")
+    elif done.delivered:
+        yield _INDENT + look.paint(look.spell(f"✓ delivered in {done.duration_s * 1e3:.0f} ms"), "green")
+        yield look.spell(f"{_INDENT}trace {done.trace_id}")
+    else:
+        yield _INDENT + look.paint(look.spell(f"✗ not delivered within {done.duration_s:.1f} s"), "red")
+        for line in done.said:
+            yield look.spell(f"{_INDENT}  {plain(line)}")
+        if done.hint:
+            yield look.spell(f"{_INDENT}  → {done.hint}")
