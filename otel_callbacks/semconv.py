@@ -1,12 +1,14 @@
-"""Every name that a span says: attributes, operations, enum values and the rule for span names, each with its source.
+"""Every name that is said: attributes, metrics, log events, operations, enum values and the rule for span names, each with its source.
 
 Rules for this file: data only; a name is written here once and nowhere else. ``gen_ai.*``, ``server.*``, ``error.*`` and
 ``exception.*`` are OpenTelemetry's (GenAI conventions, schema ``gen-ai-dev/1.42.0-dev``, read 2026-11-21; a contract test
-holds them against the conventions' data). ``langchain.*`` and ``langgraph.*`` are ours: what the conventions have no name for.
+holds them against the conventions' data). ``langchain.*`` and ``langgraph.*`` are ours: what the conventions have no name
+for; ``otel_callbacks.*`` is what this package says of itself.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -183,3 +185,103 @@ class EndReason(StrEnum):
 def span_name(operation: Operation, target: str | None) -> str:
     """Return ``{operation} {target}``, or the operation alone where no target is known (conventions, span names)."""
     return f"{operation.value} {target}" if target else operation.value
+
+
+# -- metrics and log events ----------------------------------------------------------------------------------------------
+
+TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105  (tokens of text)
+TOKENS_INPUT: Final = "input"
+TOKENS_OUTPUT: Final = "output"
+EVALUATION_NAME: Final = "gen_ai.evaluation.name"
+EVALUATION_SCORE: Final = "gen_ai.evaluation.score.value"
+EVALUATION_LABEL: Final = "gen_ai.evaluation.score.label"
+EVALUATION_EXPLANATION: Final = "gen_ai.evaluation.explanation"
+
+# The conventions know no prices.
+COST: Final = "langchain.cost.total"  # US dollars
+COST_SOURCE: Final = (
+    "langchain.cost.source"  # the price library and its version, which is the date of its prices
+)
+HEALTH_REASON: Final = "otel_callbacks.reason"
+
+
+class EventName(StrEnum):
+    """Names of log events."""
+
+    INFERENCE_DETAILS = "gen_ai.client.inference.operation.details"
+    EXCEPTION = "gen_ai.client.operation.exception"
+    EVALUATION = "gen_ai.evaluation.result"
+
+
+# What the event of an inference says of its span's attributes, beside the content: names, and beginnings of names.
+INFERENCE_DETAILS: Final = (
+    "gen_ai.request.", "gen_ai.response.", "gen_ai.usage.", "server.", OPERATION_NAME, PROVIDER_NAME, CONVERSATION_ID,
+    "gen_ai.conversation.compacted", OUTPUT_TYPE, "gen_ai.prompt.name", "gen_ai.prompt.version", ERROR_TYPE,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """One metric: a histogram where it has *buckets*. *attributes* are those that a run's span has as well."""
+
+    name: str
+    unit: str
+    description: str
+    attributes: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+_CALL: Final = (OPERATION_NAME, PROVIDER_NAME, REQUEST_MODEL, RESPONSE_MODEL, SERVER_ADDRESS, SERVER_PORT)
+_CALL_BUCKETS: Final = (
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+)  # fmt: skip
+_COUNT_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128)
+
+TOKEN_USAGE: Final = Instrument(
+    "gen_ai.client.token.usage", "{token}", "Number of input and output tokens used.", _CALL,
+    (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864),
+)  # fmt: skip
+OPERATION_DURATION: Final = Instrument(
+    "gen_ai.client.operation.duration", "s", "GenAI operation duration.", (*_CALL, ERROR_TYPE), _CALL_BUCKETS
+)
+TIME_TO_FIRST_CHUNK: Final = Instrument(
+    "gen_ai.client.operation.time_to_first_chunk", "s", "Time from the request to the first chunk of the response.",
+    _CALL, _CALL_BUCKETS,
+)  # fmt: skip
+TIME_PER_OUTPUT_CHUNK: Final = Instrument(
+    "gen_ai.client.operation.time_per_output_chunk", "s", "Time from one chunk of the response to the next.",
+    _CALL, _CALL_BUCKETS,
+)  # fmt: skip
+TOOL_DURATION: Final = Instrument(
+    "gen_ai.execute_tool.duration", "s", "The duration of a single tool execution.",
+    (TOOL_NAME, TOOL_TYPE, AGENT_NAME, ERROR_TYPE), _CALL_BUCKETS,
+)  # fmt: skip
+AGENT_DURATION: Final = Instrument(
+    "gen_ai.invoke_agent.duration", "s", "The end-to-end duration of a single in-process agent invocation.",
+    (AGENT_NAME, REQUEST_MODEL, ERROR_TYPE),
+    (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 25.6, 51.2, 102.4, 204.8, 409.6),
+)  # fmt: skip
+AGENT_INFERENCE_CALLS: Final = Instrument(
+    "gen_ai.invoke_agent.inference_calls", "{inference_call}", "Model calls that an agent made in one invocation.",
+    (AGENT_NAME,), _COUNT_BUCKETS,
+)  # fmt: skip
+AGENT_TOOL_CALLS: Final = Instrument(
+    "gen_ai.invoke_agent.tool_calls", "{tool_call}", "Tool calls that an agent made in one invocation.",
+    (AGENT_NAME,), _COUNT_BUCKETS,
+)  # fmt: skip
+WORKFLOW_DURATION: Final = Instrument(
+    "gen_ai.invoke_workflow.duration", "s", "GenAI workflow duration.", (WORKFLOW_NAME, ERROR_TYPE),
+    (1, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200),
+)  # fmt: skip
+OPERATION_COST: Final = Instrument(
+    "langchain.client.operation.cost", "{USD}", "Price of a model call, by a public price list.", _CALL,
+    (1e-5, 1e-4, 5e-4, 1e-3, 5e-3, 0.01, 0.05, 0.1, 0.5, 1, 5, 10),
+)  # fmt: skip
+INSTRUMENTS: Final = (
+    TOKEN_USAGE, OPERATION_DURATION, TIME_TO_FIRST_CHUNK, TIME_PER_OUTPUT_CHUNK, TOOL_DURATION, AGENT_DURATION,
+    AGENT_INFERENCE_CALLS, AGENT_TOOL_CALLS, WORKFLOW_DURATION, OPERATION_COST,
+)  # fmt: skip
+OPEN_RUNS: Final = Instrument("otel_callbacks.runs.open", "{run}", "Runs that are open.")
+ODD_EVENTS: Final = Instrument(
+    "otel_callbacks.odd_events", "{event}", "Odd inputs and faults of this package so far, by reason."
+)
