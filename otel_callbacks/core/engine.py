@@ -191,6 +191,8 @@ class Engine:
                     run.first_chunk_ns = self._monotonic_ns()
                 if not marker:
                     run.chunks += 1
+                    if policy.observers:
+                        run.note_chunk(self._monotonic_ns())
         except Exception as fault:
             self._shield.fault("chunk", fault, reraise=policy.raise_errors)
 
@@ -376,6 +378,11 @@ class Engine:
             return None
         run = self._table.open.get(key)
         return run.reference if run is not None else self._table.recall(key)
+
+    def open_run(self, run_id: object) -> Run | None:
+        """Return a run that is open."""
+        key = normalize.run_key(run_id)
+        return self._table.open.get(key) if key is not None else None
 
     @property
     def open_count(self) -> int:

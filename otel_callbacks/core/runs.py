@@ -15,6 +15,7 @@ from otel_callbacks.core.events import RunKind
 from otel_callbacks.core.values import AttributeValue
 from otel_callbacks.semconv import Operation
 
+MAX_CHUNK_TIMES: Final = 16_384  # of one run; what comes later is counted, and not timed
 RECENT_RUNS: Final = 4_096  # ended runs whose span is remembered: at least so many, at most twice so many
 
 
@@ -36,7 +37,9 @@ class Run:
     __slots__ = (
         "agent",
         "attributes",
+        "calls",
         "children",
+        "chunk_times_ns",
         "chunks",
         "chunks_seen",
         "content",
@@ -97,11 +100,20 @@ class Run:
         self.touched_ns = 0
         self.first_chunk_ns = 0
         self.chunks = 0
+        self.chunk_times_ns: list[int] | None = None  # for observers, at most MAX_CHUNK_TIMES
         self.chunks_seen = 0  # by the last sweep: a token reads no clock
         self.copies = 1  # how often one handler delivers each event of this run (listed twice)
         self.retries = 0
         self.steps = False  # a child is a step of a sequence
         self.failed_with: int | None = None  # the identity of what a child failed with
+        self.calls: list[int] | None = None  # an agent's model calls and tool calls, if observers count them
+
+    def note_chunk(self, time_ns: int) -> None:
+        """Remember when a chunk came."""
+        if self.chunk_times_ns is None:
+            self.chunk_times_ns = []
+        if len(self.chunk_times_ns) < MAX_CHUNK_TIMES:
+            self.chunk_times_ns.append(time_ns)
 
 
 class RunTable:
