@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Event:
-    """One kind of event.
+    """One kind of event; it is equal to itself alone, so that plans are quickly found by it.
 
     Attributes:
         name: The handler's method.

@@ -1,18 +1,17 @@
-"""Who is called for an event, and how: decided once for a row of handlers, not at every event.
+"""Who is called for an event, and how: decided once for handlers of the same classes, not at every event or run.
 
 Rules for this file: no handler's event method is called here. A handler that ignores an event, or has nothing but the
 base class's empty method for it, is not in the plan and costs nothing. What a handler computes (an ``ignore_*`` property
-of its own) is asked at every event; what is fixed (methods, ``run_inline``) is read once per roster.
+of its own) is asked at every event; which methods are ``async def``, and ``run_inline``, are read when a plan is made. A
+plan names handlers by their place in the row, so rows of the same classes share it and it keeps no handler alive.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum, auto
-from functools import partial
+from functools import lru_cache, partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, Self, TypeAlias
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 
 from otel_callbacks.callbacks.base import AsyncCallbackHandler, BaseCallbackHandler
 from otel_callbacks.callbacks.events import EVENTS
@@ -39,19 +38,19 @@ _OWN_METHODS: Final = frozenset(getattr(base, name) for base in _OWN for name in
 _OWN_SWITCHES: Final = frozenset(
     vars(BaseCallbackHandler)[event.ignore] for event in EVENTS.values() if event.ignore
 )
+_RUN_INLINE: Final = "run_inline"
+_PLANNED_BY: Final = frozenset(
+    {_RUN_INLINE, *EVENTS, *(event.ignore for event in EVENTS.values() if event.ignore)}
+)
+_KNOWN_ROWS: Final = 256  # combinations of classes; an application has a few
 
 
-class _Method(Protocol):
-    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
-
-
-@dataclass(
-    slots=True, eq=False
-)  # not frozen: one is made per handler, event and call tree, and that takes four times as long
+@dataclass(frozen=True, slots=True)
 class Call:
     """How one handler gets one event.
 
     Attributes:
+        place: Where in the row the handler is.
         name: The method's name: that of the event, or of the event sent in its place.
         asks: Names of properties to ask at every event; any true one means: not this time.
         is_coroutine: Whether calling the method only makes a coroutine, to be awaited where the caller runs.
@@ -59,9 +58,8 @@ class Call:
         fallback: The calls to make instead when the method raises NotImplementedError; None: that is an error.
     """
 
-    handler: Handler
+    place: int
     name: str
-    method: _Method
     asks: tuple[str, ...]
     is_coroutine: bool
     as_prompt: bool
@@ -75,13 +73,17 @@ class Plan(NamedTuple):
     others: tuple[Call, ...]
 
 
+Plans: TypeAlias = "dict[Event, Plan | None]"
+"""What is known so far: the calls to make for an event; None if nobody wants it."""
+
+
 class Roster(tuple[Handler, ...]):  # noqa: SLOT001 - a tuple's subclass cannot have slots, and this one has a memory
-    """An immutable row of handlers that remembers what each event calls.
+    """An immutable row of handlers that knows what each event calls.
 
     Handlers are told apart by identity, never by ``==``: two recorders that happen to be equal both get their events.
     """
 
-    _plans: dict[str, Plan | None]
+    plans: Plans
 
     def __new__(cls, handlers: Iterable[Handler] = ()) -> Self:
         """Keep *handlers* in order, the same object once."""
@@ -89,7 +91,7 @@ class Roster(tuple[Handler, ...]):  # noqa: SLOT001 - a tuple's subclass cannot 
         if len(row) > 1:
             row = tuple({id(handler): handler for handler in row}.values())
         self = super().__new__(cls, row)
-        self._plans = {}
+        self.plans = _plans(row)
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -112,10 +114,33 @@ class Roster(tuple[Handler, ...]):  # noqa: SLOT001 - a tuple's subclass cannot 
     def plan(self, event: Event) -> Plan | None:
         """Return the calls to make for *event*; None if nobody wants it."""
         try:
-            return self._plans[event.name]
+            return self.plans[event]
         except KeyError:
-            plan = self._plans[event.name] = _plan(self, event)
+            plan = self.plans[event] = _plan(self, event)
             return plan
+
+
+def _plans(row: tuple[Handler, ...]) -> Plans:
+    """Return the plans of *row*: those of its classes, unless one of its handlers is more than an instance of its class."""
+    for handler in row:
+        if not _PLANNED_BY.isdisjoint(getattr(handler, "__dict__", _NOTHING)):
+            return {}
+    common = _common_plans(tuple(map(type, row)))
+    return {} if common is None else common
+
+
+@lru_cache(_KNOWN_ROWS)
+def _common_plans(kinds: tuple[type, ...]) -> Plans | None:
+    """Return the plans for every row of plain instances of *kinds*; None where the classes do not say it all."""
+    return {} if all(map(_says_it_all, kinds)) else None
+
+
+def _says_it_all(kind: type) -> bool:
+    return (
+        kind.__getattribute__ is object.__getattribute__
+        and not hasattr(kind, "__getattr__")
+        and isinstance(getattr(kind, _RUN_INLINE, False), bool)
+    )
 
 
 EMPTY: Final = Roster()
@@ -124,79 +149,40 @@ EMPTY: Final = Roster()
 def _plan(roster: Roster, event: Event) -> Plan | None:
     inline: list[Call] = []
     others: list[Call] = []
-    for handler in roster:
-        call = _call(handler, event)
+    for place, handler in enumerate(roster):
+        call = _call(place, handler, event)
         if call is not None:
-            (inline if getattr(handler, "run_inline", False) else others).append(call)
+            (inline if getattr(handler, _RUN_INLINE, False) else others).append(call)
     return Plan(tuple(inline), tuple(others)) if inline or others else None
 
 
-def _call(handler: Handler, event: Event, *, as_prompt: bool = False) -> Call | None:
-    trait = _trait(_class_of(handler), event)
+def _call(
+    place: int, handler: Handler, event: Event, *, asked: tuple[str, ...] = (), as_prompt: bool = False
+) -> Call | None:
     own: Mapping[str, Any] = getattr(handler, "__dict__", _NOTHING)
-    asks: tuple[str, ...] = ()
-    if event.ignore is not None and trait.switch is not _Switch.BASE:
-        if trait.switch is _Switch.CONSTANT:
+    asks = asked
+    if event.ignore is not None:
+        switch = getattr(_class_of(handler), event.ignore, None)
+        if isinstance(switch, bool):
             if getattr(handler, event.ignore):
                 return None
-        elif trait.switch is _Switch.COMPUTED or event.ignore in own:
-            asks = (event.ignore,)
-    is_base_method = trait.is_base_method and event.name not in own
+        elif event.ignore in own or (switch is not None and switch not in _OWN_SWITCHES):
+            asks = (*asked, event.ignore)
+    is_base_method = event.name not in own and _is_base_method(_class_of(handler), event.name)
     fallback = None
     if event.fallback is not None:
-        instead = _call(handler, event.fallback, as_prompt=True)
+        if is_base_method:  # the method would do nothing but ask for the fallback
+            return _call(place, handler, event.fallback, asked=asks, as_prompt=True)
+        instead = _call(place, handler, event.fallback, as_prompt=True)
         fallback = () if instead is None else (instead,)
-        if is_base_method and instead is not None:  # the method would do nothing but ask for the fallback
-            instead.asks = asks + instead.asks
-            return instead
     method = None if is_base_method else getattr(handler, event.name, None)
     if method is None:
         return None
-    return Call(handler, event.name, method, asks, _is_coroutine_function(method), as_prompt, fallback)
-
-
-class _Switch(Enum):
-    """What a class has under the name of a switch."""
-
-    BASE = auto()  # the base class's property, which is always False
-    CONSTANT = auto()  # True or False, which an instance may lay its own over
-    COMPUTED = auto()  # whatever it is, it has to be asked
-    ABSENT = auto()
-
-
-class _Trait(NamedTuple):
-    """What a class of handlers says about one event."""
-
-    switch: _Switch
-    is_base_method: bool
-
-
-# By class, not by instance: an application makes handlers for every request, but not classes.
-_traits: WeakKeyDictionary[type, dict[str, _Trait]] = WeakKeyDictionary()
+    return Call(place, event.name, asks, _is_coroutine_function(method), as_prompt, fallback)
 
 
 def _class_of(handler: object) -> type:
     return type(handler)
-
-
-def _trait(kind: type, event: Event) -> _Trait:
-    known = _traits.get(kind)
-    if known is None:
-        known = _traits[kind] = {}
-    trait = known.get(event.name)
-    if trait is None:
-        switch = _Switch.ABSENT if event.ignore is None else _switch(kind, event.ignore)
-        trait = known[event.name] = _Trait(switch, _is_base_method(kind, event.name))
-    return trait
-
-
-def _switch(kind: type, name: str) -> _Switch:
-    found = getattr(kind, name, None)
-    if found is None:
-        return _Switch.ABSENT
-    if found in _OWN_SWITCHES:
-        return _Switch.BASE
-    return _Switch.CONSTANT if isinstance(found, bool) else _Switch.COMPUTED
 
 
 def _is_base_method(kind: type, name: str) -> bool:

@@ -17,8 +17,9 @@ from otel_callbacks.callbacks import (
     BaseCallbackHandler,
     HumanMessage,
     ahandle_event,
+    events,
 )
-from otel_callbacks.callbacks.dispatch import _orphans
+from otel_callbacks.callbacks.waiting import orphans
 
 variable: ContextVar[str] = ContextVar("variable", default="unset")
 
@@ -312,11 +313,11 @@ class TestCancellation:
             await ending
         assert ("last", "end", "loop") in log
         assert ("slow", "end", "done") not in log
-        assert len(_orphans) == 1  # held, or the garbage collector may take it
+        assert len(orphans) == 1  # held, or the garbage collector may take it
         wait.set()
         await steps()
         assert ("slow", "end", "done") in log
-        assert not _orphans
+        assert not orphans
         assert all((f"more{n}", "end", "done") in log for n in range(others))
 
     @pytest.mark.parametrize("inline", [True, False])
@@ -388,7 +389,7 @@ class TestCancellation:
         with pytest.raises(asyncio.CancelledError):
             await run_chain(bad, Sync(log, "good", run_inline=True))
         assert log[-1] == ("good", "end", "loop")
-        assert not _orphans
+        assert not orphans
 
 
 async def test_a_plain_method_that_returns_a_coroutine_is_awaited_on_the_loop() -> None:
@@ -440,7 +441,8 @@ async def test_events_that_nobody_wants_cost_nothing_and_raise_nothing() -> None
     manager = AsyncCallbackManager([BaseCallbackHandler(), AsyncCallbackHandler()])
     run = await manager.on_chain_start(None, {})
     await run.on_chain_end({})
-    assert run.scope.handlers._plans == {"on_chain_start": None, "on_chain_end": None}
+    assert run.scope.handlers.plan(events.CHAIN_START) is None
+    assert run.scope.handlers.plan(events.CHAIN_END) is None
 
 
 async def test_ahandle_event_reaches_any_method() -> None:

@@ -14,6 +14,7 @@ from otel_callbacks.callbacks import (
     CallbackManager,
     CallbackManagerForChainRun,
 )
+from otel_callbacks.callbacks.roster import Roster
 from otel_callbacks.callbacks.views import Scoped, _View
 
 
@@ -129,11 +130,11 @@ def test_a_run_can_be_pickled() -> None:
     assert (again.run_id, again.tags) == (run.run_id, ["t"])
 
 
-def test_a_roster_is_pickled_without_what_it_remembers() -> None:
+def test_a_roster_is_pickled_as_its_handlers_alone() -> None:
     manager = CallbackManager([Recorder()])
     manager.on_chain_start(None, "a")
     again = pickle.loads(pickle.dumps(manager))  # noqa: S301 - our own bytes
-    assert again.scope.handlers._plans == {}
+    assert again.scope.handlers.__reduce__() == (Roster, ((again.handlers[0],),))
     assert again.handlers[0].starts == [("a", [], {})]
 
 

@@ -1,0 +1,85 @@
+"""One handler gets one event: what it is called with, and what becomes of its failure.
+
+Rules for this file: handlers' methods are called here and nowhere else. Each gets a list of tags and a dict of metadata
+of its own. A failure is logged without the exception's message, which may quote a prompt.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from otel_callbacks.callbacks.types import conversation_text
+
+if TYPE_CHECKING:
+    from otel_callbacks.callbacks.roster import Call, Handler
+
+_logger = logging.getLogger("otel_callbacks.callbacks")
+
+Occasion: TypeAlias = "tuple[tuple[Any, ...], dict[str, Any]]"
+"""One event in one run: what every handler's method is called with, by position and by keyword."""
+
+Failures: TypeAlias = "list[BaseException]"
+"""What has to reach the caller."""
+
+
+def tell(call: Call, handler: Handler, occasion: Occasion) -> Any:
+    """Call *handler*'s method and return its result, which may be a coroutine to ``finish``."""
+    for switch in call.asks:
+        if getattr(handler, switch):
+            return None
+    args, kwargs = occasion
+    own = kwargs.copy()
+    if (tags := own.get("tags")) is not None:
+        own["tags"] = [*tags]
+    if (metadata := own.get("metadata")) is not None:
+        own["metadata"] = {**metadata}
+    if call.as_prompt:
+        serialized, conversations, *rest = args
+        args = (serialized, [conversation_text(messages) for messages in conversations], *rest)
+    if call.fallback is None:
+        return getattr(handler, call.name)(*args, **own)
+    try:
+        return getattr(handler, call.name)(*args, **own)
+    except NotImplementedError:
+        return tell(call.fallback[0], handler, occasion) if call.fallback else None
+
+
+async def finish(
+    call: Call, handler: Handler, occasion: Occasion, result: Coroutine[Any, Any, Any], failures: Failures
+) -> None:
+    """Await the coroutine that a method returned; add what has to reach the caller to *failures*."""
+    try:
+        try:
+            await result
+        except NotImplementedError:
+            if call.fallback is None:
+                raise
+            instead = tell(call.fallback[0], handler, occasion) if call.fallback else None
+            if isinstance(instead, Coroutine):
+                await instead
+    except BaseException as error:  # noqa: BLE001 - collected: the others get their event first
+        failed(call, handler, error, failures)
+
+
+def failed(call: Call, handler: Handler, error: BaseException, failures: Failures) -> None:
+    """Log *error* if it is the handler's own, and note it if it has to reach the caller."""
+    if not isinstance(error, Exception):
+        failures.append(error)
+        return
+    _logger.warning(
+        "%s in %s.%s (%s)", type(error).__name__, type(handler).__name__, call.name, _place(error)
+    )
+    if getattr(handler, "raise_error", False):
+        failures.append(error)
+
+
+def _place(error: BaseException) -> str:
+    """Return the module and line that raised: what a developer needs, and nothing that the handler was told."""
+    place = ""
+    trace = error.__traceback__
+    while trace is not None:
+        place = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place

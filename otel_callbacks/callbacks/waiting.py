@@ -1,0 +1,77 @@
+"""Ways to wait on an event loop: out of reach of a cancellation, in a context of one's own, for a thread.
+
+Rules for this file: it knows nothing of handlers. asyncio is imported when a way is first taken: who has no asynchronous
+handler never pays for it.
+"""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+from types import coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from asyncio import Future
+    from collections.abc import Callable, Coroutine, Generator
+
+T = TypeVar("T")
+
+orphans: set[Future[Any]] = set()
+"""Shielded work that nobody waits for any more; the loop itself holds tasks weakly."""
+
+
+async def shielded(work: Coroutine[Any, Any, T] | Future[T]) -> T:
+    """Await *work* so that the caller's cancellation does not reach it."""
+    from asyncio import CancelledError, ensure_future, shield  # noqa: PLC0415 - see the rules above
+
+    future: Future[T] = ensure_future(work)
+    try:
+        return await shield(future)
+    except CancelledError:
+        if not future.done():
+            orphans.add(future)
+            future.add_done_callback(orphans.discard)
+        raise
+    finally:
+        del future  # which holds the exception that holds this frame
+
+
+@coroutine
+def in_copied_context(work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+    """Await *work* where we are, but keep what it sets in its context from the caller, as a task of its own would."""
+    run, step, value = copy_context().run, work.send, None
+    while True:
+        try:
+            awaited = run(step, value)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+        try:
+            step, value = work.send, (yield awaited)
+        except BaseException as error:  # noqa: BLE001 - a cancellation is the work's to see
+            step, value = work.throw, error
+
+
+async def in_thread(function: Callable[..., T], *args: Any) -> T:
+    """Call *function* in a thread of the loop's pool, in a copy of the context; wait for its end in any case."""
+    from asyncio import CancelledError, get_running_loop, shield, wait  # noqa: PLC0415 - see the rules above
+
+    context = copy_context()
+    future = get_running_loop().run_in_executor(None, lambda: context.run(_outcome, function, args))
+    try:
+        result, error = await shield(future)
+    except CancelledError:
+        # A thread cannot be cancelled, and the run's next event must not overtake this one.
+        await wait((future,))
+        raise
+    if error is not None:
+        raise error
+    return result
+
+
+def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
+    """Return an exception instead of raising it: some (StopIteration) a future cannot carry."""
+    try:
+        return function(*args), None
+    except BaseException as error:  # noqa: BLE001 - raised again where the loop is
+        return None, error
