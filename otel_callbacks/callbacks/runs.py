@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from uuid import UUID
 
-    from otel_callbacks.callbacks.dispatch import Occasion
+    from otel_callbacks.callbacks.calling import Occasion
     from otel_callbacks.callbacks.events import Event
     from otel_callbacks.callbacks.managers import AsyncCallbackManager, CallbackManager
     from otel_callbacks.callbacks.roster import Handler

@@ -30,7 +30,7 @@ from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 
 import otel_callbacks.callbacks as ours
-from otel_callbacks.callbacks.events import EVENTS, Event
+from otel_callbacks.callbacks.events import CHAIN_END, CHAIN_START, EVENTS, Event
 from otel_callbacks.callbacks.types import conversation_text
 
 ONLY_IN_SOME_RELEASES = frozenset({"on_stream_event"})
@@ -294,7 +294,7 @@ class TestTheirHandlersHere:
         manager.on_chat_model_start({}, [[ours.HumanMessage("hi")]])
         run = manager.on_chain_start(None, {})
         assert seen == [(["Human: hi"], ["t"])]
-        assert run.scope.handlers._plans["on_chain_start"] is None
+        assert run.scope.handlers.plan(CHAIN_START) is None
 
     async def test_their_async_handlers_too(self) -> None:
         seen: list[Any] = []
@@ -306,4 +306,4 @@ class TestTheirHandlersHere:
         run = await ours.AsyncCallbackManager([Their()]).on_chain_start(None, "in")
         await run.on_chain_end({})
         assert seen == ["in"]
-        assert run.scope.handlers._plans["on_chain_end"] is None
+        assert run.scope.handlers.plan(CHAIN_END) is None
