@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, Union
 
 from otel_callbacks.callbacks import events
 from otel_callbacks.callbacks.base import BaseCallbackHandler
+from otel_callbacks.callbacks.bodies import Bodies
 from otel_callbacks.callbacks.configuration import configured, scope_of
 from otel_callbacks.callbacks.dispatch import adispatch, dispatch
 from otel_callbacks.callbacks.ids import new_run_id
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from uuid import UUID
 
-    from otel_callbacks.callbacks.dispatch import Occasion
+    from otel_callbacks.callbacks.calling import Occasion
     from otel_callbacks.callbacks.events import Event
     from otel_callbacks.callbacks.roster import Handler, Plan
     from otel_callbacks.callbacks.types import BaseMessage
@@ -43,7 +44,7 @@ M = TypeVar("M", bound="BaseCallbackManager")
 R = TypeVar("R", bound=BaseRunManager)
 
 
-class BaseCallbackManager(Scoped, CallbackManagerMixin):
+class BaseCallbackManager(Scoped, CallbackManagerMixin, Bodies):
     """Handlers, tags and metadata for the runs to be started, and the run that is their parent.
 
     The arguments are copied. ``handlers`` and its like are lists and dicts of this manager alone: see ``views``.
