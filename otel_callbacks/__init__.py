@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from otel_callbacks.core import frameworks as _frameworks
 
 if TYPE_CHECKING:
+    from otel_callbacks.evaluation import record_evaluation
     from otel_callbacks.export.setup import configure
     from otel_callbacks.export.telemetry import Telemetry
     from otel_callbacks.handlers import AsyncOTelCallbackHandler, OTelCallbackHandler
@@ -33,6 +34,7 @@ _WHERE = {
     "Telemetry": "otel_callbacks.export.telemetry",
     "configure": "otel_callbacks.export.setup",
     "instrument": "otel_callbacks.integrations.langchain",
+    "record_evaluation": "otel_callbacks.evaluation",
     "uninstrument": "otel_callbacks.integrations.langchain",
 }
 
@@ -43,6 +45,7 @@ __all__ = [
     "__version__",
     "configure",
     "instrument",
+    "record_evaluation",
     "uninstrument",
 ]
 

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Final, Self
 from uuid import UUID
 
+from opentelemetry._logs import LoggerProvider
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from otel_callbacks.callbacks.base import BaseCallbackHandler
@@ -22,7 +26,9 @@ from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.redact import Redactor
 from otel_callbacks.core.shield import Shield
 from otel_callbacks.core.values import AttributeValue
+from otel_callbacks.otel import prices
 from otel_callbacks.otel.engines import engine_of, global_provider
+from otel_callbacks.otel.observers import observers_of
 from otel_callbacks.otel.traces import hex_trace_id
 from otel_callbacks.settings import Settings
 
@@ -45,6 +51,8 @@ class BoundHandler(BaseCallbackHandler):
     def __init__(
         self,
         tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+        logger_provider: LoggerProvider | None = None,
         *,
         capture_errors: bool | None = None,
         redactors: Sequence[Redactor] = (),
@@ -55,34 +63,64 @@ class BoundHandler(BaseCallbackHandler):
         self._policy = Policy(
             capture_errors=settings.capture_errors if capture_errors is None else capture_errors,
             redactors=tuple(redactors),
-            mappers=tuple(mappers),
+            mappers=prices.before(mappers) if settings.cost else tuple(mappers),
             max_length=settings.max_value_length,
             raise_errors=raise_errors,
         )
-        self._bound: Engine | None = engine_of(tracer_provider) if tracer_provider is not None else None
+        self._bound: Engine | None = None
+        self._providers = (tracer_provider, meter_provider, logger_provider)
+        self._details = settings.emit_event
+        # Reentrant: a garbage collection inside may close a generator, whose run ends here.
+        self._binding = threading.RLock()
         # ``raise_error`` is how dispatchers ask a handler whether its exceptions may pass.
         self.raise_error = raise_errors
 
     def _engine(self) -> Engine | None:
-        """Return the engine; None as long as the application has no provider, and then nothing is kept."""
+        """Return the engine; None as long as the application has no provider, and then nothing is kept.
+
+        The first event of a run binds the handler to it, and to those who observe: from then on, the policy is the same one.
+        """
         if self._bound is None:
             try:
-                provider = global_provider()
-                if provider is not None:
-                    self._bound = engine_of(provider)
+                engine = self._known()
+                if engine is not None:
+                    self._bind(engine)
             except Exception as fault:  # noqa: BLE001 - a provider of somebody else's: the application must not suffer
                 _shield.fault("provider", fault, reraise=self._policy.raise_errors)
         return self._bound
 
+    def _known(self) -> Engine | None:
+        """Return the engine, if there is one by now, without being bound to it."""
+        if self._bound is not None:
+            return self._bound
+        provider = self._providers[0] or global_provider()
+        return engine_of(provider) if provider is not None else None
+
+    def _bind(self, engine: Engine) -> None:
+        with self._binding:
+            if self._bound is not None:
+                return
+            policy = self._policy
+            try:
+                observers = observers_of(
+                    engine, *self._providers[1:], details=self._details, redactors=policy.redactors
+                )
+            except Exception as fault:  # noqa: BLE001 - as above; the spans are to come all the same
+                observers = ()
+                _shield.fault("observers", fault, reraise=policy.raise_errors)
+            if observers:
+                self._policy = replace(policy, observers=observers)
+            self._bound, self._providers = engine, (None, None, None)
+
     def trace_id(self, run_id: UUID | str) -> str | None:
         """Return the trace of an open or lately ended run as 32 hex digits, for a link into a backend; None if unknown."""
-        engine = self._engine()
+        engine = self._known()
         return hex_trace_id(engine.span_of(run_id)) if engine is not None else None
 
     @property
     def open_runs(self) -> int:
         """How many runs of the provider are open, whichever handler reported them."""
-        engine = self._engine()
+        engine = self._known()
         return engine.open_count if engine is not None else 0
 
     # -- for the events ------------------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ class OTelCallbackHandler(BoundHandler, _ForLangChain):
 
     Args:
         tracer_provider: Where spans go. Default: the application's global provider, whenever it is set.
+        meter_provider: Where metrics go. Default: the global provider, if there is one when the handler sees its first run.
+        logger_provider: Where log events go. Default: as for metrics.
         capture_errors: Record messages and stack traces of errors. Default: ``OTEL_CALLBACKS_CAPTURE_ERRORS``, else True.
         redactors: Applied in order to every string of the application before it becomes an attribute. One that raises
             costs the string.

@@ -97,6 +97,14 @@ class Settings:
         7200.0, "OTEL_CALLBACKS_MAX_RUN_AGE_S", parsing.seconds, "a number of seconds above 0",
         "Seconds without any event after which an open run is ended as abandoned.",
     )  # fmt: skip
+    show_hidden: bool = _setting(
+        False, "OTEL_CALLBACKS_SHOW_HIDDEN", parsing.boolean, parsing.ANY_BOOLEAN,
+        "Show runs with the tag langsmith:hidden, as LangGraph's own machinery has it.",
+    )  # fmt: skip
+    mappers: tuple[str, ...] = _setting(
+        (), "OTEL_CALLBACKS_MAPPERS", parsing.names, "names of entry points of the group otel_callbacks_mapper, with commas between",
+        "Mappers that other packages provide, by name, in the order in which they are called.",
+    )  # fmt: skip
     capture_errors: bool = _setting(
         True, "OTEL_CALLBACKS_CAPTURE_ERRORS", parsing.boolean, parsing.ANY_BOOLEAN,
         "Record the messages and stack traces of errors; their types are always recorded.",
@@ -104,6 +112,15 @@ class Settings:
     max_value_length: int = _setting(
         32_768, "OTEL_CALLBACKS_MAX_VALUE_LENGTH", parsing.count, "a whole number of characters from 1",
         "Characters kept of one attribute's text.",
+    )  # fmt: skip
+
+    emit_event: bool | None = _setting(
+        None, "OTEL_INSTRUMENTATION_GENAI_EMIT_EVENT", parsing.boolean, parsing.ANY_BOOLEAN,
+        "A log event with the details of every model call; by default if content is captured for events.",
+    )  # fmt: skip
+    cost: bool = _setting(
+        False, "OTEL_CALLBACKS_COST", parsing.boolean, parsing.ANY_BOOLEAN,
+        "Add the price of every model call, in US dollars, by genai-prices (`pip install 'otel-callbacks[prices]'`).",
     )  # fmt: skip
 
     sdk_disabled: bool = _setting(

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, Final, cast
 
+from opentelemetry._logs import LoggerProvider
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from otel_callbacks.core.mapping import Mapper
@@ -54,6 +56,8 @@ _everywhere: Final = _Everywhere()
 
 def instrument(
     tracer_provider: TracerProvider | None = None,
+    meter_provider: MeterProvider | None = None,
+    logger_provider: LoggerProvider | None = None,
     *,
     capture_errors: bool | None = None,
     redactors: Sequence[Redactor] = (),
@@ -66,7 +70,12 @@ def instrument(
     Raises: MissingExtraError: langchain-core is not installed.
     """
     handler = OTelCallbackHandler(
-        tracer_provider, capture_errors=capture_errors, redactors=redactors, mappers=mappers
+        tracer_provider,
+        meter_provider,
+        logger_provider,
+        capture_errors=capture_errors,
+        redactors=redactors,
+        mappers=mappers,
     )
     if not _everywhere.registered:
         try:

@@ -59,7 +59,8 @@ def _make(provider: TracerProvider) -> Engine:
     settings = Settings.lenient(os.environ, logger.warning)
     table = RunTable(settings.max_open_runs)
     tracer = provider.get_tracer(semconv.SCOPE_NAME, version())
-    engine = Engine(TraceSink(tracer, table.open), table, max_idle_s=settings.max_run_age_s)
+    sink = TraceSink(tracer, table.open)
+    engine = Engine(sink, table, max_idle_s=settings.max_run_age_s, show_hidden=settings.show_hidden)
     # Registered after the provider's own exit handler was, so it runs before that one; weakly, to live no longer.
     atexit.register(_end_at_exit, weakref.ref(engine))
     return engine
@@ -81,6 +82,11 @@ def _forget_after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_after_fork)
+
+
+def engines() -> list[Engine]:
+    """Return the engine of every provider that a handler was bound to."""
+    return [engine for _, engine in list(_engines.values())]
 
 
 def end_open_runs(provider: TracerProvider) -> int:
