@@ -76,6 +76,14 @@ def exporters(text: str) -> tuple[str, ...]:
     return () if names == ("none",) else names
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Return names, each once, in their order."""
+    found = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not found or not all(part.isprintable() for part in found):
+        raise ValueError
+    return found
+
+
 def endpoint(text: str) -> str:
     """Return *text* as it is, if it is a URL or host and port."""
     # "collector:4317" is what gRPC users write: no scheme, host and port only.

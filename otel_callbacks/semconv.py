@@ -71,7 +71,11 @@ TOOL_DESCRIPTION: Final = "gen_ai.tool.description"
 TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
 TOOL_TYPE_FUNCTION: Final = "function"
 RETRIEVAL_TOP_K: Final = "gen_ai.retrieval.top_k"
+DATA_SOURCE_ID: Final = "gen_ai.data_source.id"
 
+# OpenTelemetry's general conventions (registry, session and user).
+SESSION_ID: Final = "session.id"
+USER_ID: Final = "user.id"
 SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"
 
@@ -112,7 +116,10 @@ GRAPH_CHECKPOINT_ID: Final = "langgraph.checkpoint_id"
 GRAPH_CHECKPOINT_NS: Final = "langgraph.checkpoint_ns"
 GRAPH_INTERRUPTS: Final = "langgraph.interrupt_count"
 
+# Links, each with an attribute that says what it is.
 LINK_SAME_RUN_ID: Final = "langchain.run.previous"
+LINK_REQUESTED_BY: Final = "langchain.tool.requested_by"
+LINK_RESUMES: Final = "langgraph.resumes"
 
 # Metadata that LangGraph adds to every run below a node; its own names, under one prefix.
 LANGGRAPH_METADATA: Final = {
@@ -125,8 +132,15 @@ LANGGRAPH_METADATA: Final = {
 # Frameworks' plumbing: said by gen_ai.* and langgraph.* attributes, or by nothing that a reader of a trace asks for.
 PLUMBING_METADATA_PREFIXES: Final = ("ls_", "lc_")
 PLUMBING_METADATA: Final = frozenset({"checkpoint_ns"})
-# The first that is present is the conversation: LangGraph's thread, then what LangSmith's documentation names.
-CONVERSATION_METADATA: Final = ("thread_id", "session_id", "conversation_id")
+# Whose run it is, by the metadata that say so, the first that is present: LangGraph's thread and what LangSmith's
+# documentation names; then as Langfuse and LangGraph's server write it.
+IDENTITY_METADATA: Final = {
+    CONVERSATION_ID: ("thread_id", "session_id", "conversation_id", "langfuse_session_id"),
+    SESSION_ID: ("session_id", "langfuse_session_id"),
+    USER_ID: ("user_id", "langfuse_user_id", "langgraph_auth_user_id"),
+}
+# The tag that keeps a run out of LangSmith, and by default out of a trace: LangGraph's own machinery has it.
+HIDDEN_TAG: Final = "langsmith:hidden"
 
 # ``ls_provider``, the first segments of ``_type`` and class paths, as integrations of 2026 give them -> gen_ai.provider.name.
 PROVIDERS: Final = {

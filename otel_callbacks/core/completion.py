@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from otel_callbacks import semconv
-from otel_callbacks.core import failures, mapping, response
+from otel_callbacks.core import calls, failures, mapping, response
 from otel_callbacks.core.events import RunEnded, RunKind
 from otel_callbacks.core.policy import Policy
-from otel_callbacks.core.runs import Run
+from otel_callbacks.core.runs import Run, Steps
 from otel_callbacks.core.values import AttributeValue
 from otel_callbacks.semconv import EndReason, Outcome
 
@@ -22,12 +22,18 @@ _CANCELLED: Final = "asyncio.CancelledError"
 _NONE: Final[Sequence[Exception]] = ()
 
 
-def read_output(kind: RunKind, output: object, ended: RunEnded) -> None:
+def read_output(run: Run, output: object, ended: RunEnded) -> None:
     """Read a run's result into *ended*."""
-    if kind in (RunKind.CHAT_MODEL, RunKind.LLM):
+    kind = run.kind
+    if kind is RunKind.CHAT_MODEL or kind is RunKind.LLM:
         ended.attributes = response.of_llm(output)
+        if kind is RunKind.CHAT_MODEL:
+            ended.calls = calls.asked_for(output)
     elif kind is RunKind.TOOL:
         ended.attributes, ended.error_type = response.of_tool(output)
+        call_id = ended.attributes.get(semconv.TOOL_CALL_ID)
+        if type(call_id) is str and semconv.TOOL_CALL_ID not in run.attributes:
+            ended.calls = (call_id,)
     elif kind is RunKind.RETRIEVER:
         ended.attributes = response.of_retriever(output)
 
@@ -51,7 +57,12 @@ def cut_short(run: Run, ended: RunEnded) -> RunEnded:
 
     *ended* may change: a sequence whose step is open had its stream closed, although LangChain reports that it went well.
     """
-    if run.steps and not mapping.is_node(run.tags) and ended.error_type is None and ended.outcome is None:
+    if (
+        run.steps is Steps.SEQUENCE
+        and not mapping.is_node(run.tags)
+        and ended.error_type is None
+        and ended.outcome is None
+    ):
         ended.outcome = Outcome.ABANDONED
     below = RunEnded(ended.time_ns, reason=EndReason.PARENT_ENDED, outcome=Outcome.ABANDONED)
     if ended.outcome is Outcome.CANCELLED or ended.reason is EndReason.TASK_CANCELLED:
@@ -64,7 +75,7 @@ def complete(run: Run, ended: RunEnded) -> Sequence[Exception]:
     attributes = run.attributes
     if ended.attributes:
         attributes.update(run.policy.redacted(ended.attributes))
-    if run.first_chunk_ns or run.retries or run.steps:
+    if run.first_chunk_ns or run.retries or run.steps is not None:
         _add_counts(run, attributes)
     if ended.reason is not None or ended.outcome is not None or ended.error_type is not None:
         _add_outcome(run, ended, attributes)
@@ -88,7 +99,7 @@ def _add_counts(run: Run, attributes: dict[str, AttributeValue]) -> None:
         attributes[semconv.RESPONSE_TIME_TO_FIRST_CHUNK] = (run.first_chunk_ns - run.start_ns) / _NANOSECONDS
     if run.retries:
         attributes[semconv.RUN_RETRIES] = run.retries // run.copies
-    if run.steps and run.operation is None and semconv.RUN_PARENT_ID not in attributes:
+    if mapping.is_workflow(run, attributes):
         run.span_name = mapping.workflow(run, attributes)
 
 

@@ -42,6 +42,7 @@ class Engine:
         *,
         clock: Clock | None = None,
         max_idle_s: float = DEFAULT_MAX_IDLE_S,
+        show_hidden: bool = False,
     ) -> None:
         self._sink = sink
         self._table = table
@@ -49,6 +50,7 @@ class Engine:
         self._monotonic_ns = self._clock.monotonic_ns
         self._max_idle_ns = int(max_idle_s * _NANOSECONDS)
         self._swept_ns = self._monotonic_ns()
+        self._show_hidden = show_hidden
         self._tasks = TaskWatch(self._lost)
         self._shield = Shield()
         self._early: dict[int, None] = {}  # runs whose end came first; at most MAX_EARLY_ENDS
@@ -89,22 +91,21 @@ class Engine:
             above = (
                 run.parent if run.parent is not None and run.parent.children is not None else self._above(run)
             )
-            if run.parent is not None and run.parent.muted:
+            if run.parent is not None and run.parent.muted and not run.parent.hidden:
                 run.muted = True
                 if policy.observers:  # a metric counts what no span shows
                     self._describe(run, serialized, tags, metadata, extra)
                 self._sink.mute(run, above, framework=framework)
             else:
                 description = self._describe(run, serialized, tags, metadata, extra)
-                self._sink.open(run, description, above, previous, framework=framework)
+                self._open(run, description, above, previous, framework=framework)
                 if policy.content is not None and not run.muted:
                     self._take_down(run, given, serialized, extra)
             # In the table only now, so that what another thread finds there can be ended.
             if not self._table.add(run):
                 self._end(run, RunEnded(now, reason=EndReason.DUPLICATE_START))
             if len(self._table.open) > self._table.max_open:
-                for old in self._table.overflow():
-                    self._end(old, RunEnded(self._monotonic_ns(), reason=EndReason.EVICTED))
+                self._make_room()
             if run.parent is None and now - self._swept_ns > SWEEP_INTERVAL_NS:
                 self.sweep()
         except Exception as fault:
@@ -123,6 +124,13 @@ class Engine:
             run.attributes = run.policy.redacted(run.attributes)
         run.operation = description.operation
         return description
+
+    def _open(self, run: Run, description: Description, above: Any, previous: Any, *, framework: bool) -> None:
+        if description.hidden and not self._show_hidden:
+            run.muted = run.hidden = True
+            self._sink.hide(run, above, framework=framework)
+        else:
+            self._sink.open(run, description, above, previous, framework=framework)
 
     def _take_down(self, run: Run, given: object, serialized: object, extra: dict[str, Any]) -> None:
         """Let the policy take down the content of a start, before the callback returns: a graph's state changes later."""
@@ -154,7 +162,7 @@ class Engine:
         run.offset_ns = parent.offset_ns if parent is not None else self._clock.offset_ns()
         run.attributes[semconv.RUN_ID] = run_text
         if parent is not None:
-            run.attributes[semconv.RUN_PARENT_ID] = parent.id
+            run.attributes[semconv.RUN_PARENT_ID] = parent.id if not parent.hidden else _shown(parent).id
         elif parent_key is not None:
             run.attributes[semconv.RUN_PARENT_ID] = normalize.run_id_text(parent_key)
         return run
@@ -221,7 +229,7 @@ class Engine:
     def _run_to_note(self, policy: Policy, run_id: object) -> Run | None:
         key = normalize.run_key(run_id)
         run = self._table.open.get(key) if key is not None else None
-        return run if run is not None and run.policy is policy and not run.muted else None
+        return run if run is not None and run.policy is policy and (run.hidden or not run.muted) else None
 
     # -- ends ----------------------------------------------------------------------------------------------------------
 
@@ -244,9 +252,9 @@ class Engine:
             if run is None:
                 return
             try:
-                if not run.muted or run.policy.observers:
+                if not run.muted or run.hidden or run.policy.observers:
                     if run.kind is not RunKind.CHAIN:
-                        completion.read_output(run.kind, output, ended)
+                        completion.read_output(run, output, ended)
                     if error is not _NO_ERROR:
                         completion.read_error(run.policy, error, ended)
                     if run.policy.content is not None and not run.muted:
@@ -333,7 +341,7 @@ class Engine:
         ended.time_ns = max(ended.time_ns, run.start_ns) + run.offset_ns
         observers = run.policy.observers
         try:
-            if not run.muted or observers:
+            if not run.muted or run.hidden or observers:
                 faults += completion.complete(run, ended)
         except Exception as fault:
             faults.append(fault)
@@ -350,6 +358,10 @@ class Engine:
             parent.failed_with = ended.failure.identity
 
     # -- upkeep --------------------------------------------------------------------------------------------------------
+
+    def _make_room(self) -> None:
+        for old in self._table.overflow():
+            self._end(old, RunEnded(self._monotonic_ns(), reason=EndReason.EVICTED))
 
     def sweep(self) -> None:
         """End the runs that nothing has touched for too long: the last net, for what no other event will ever end."""
@@ -393,3 +405,10 @@ class Engine:
     def counts(self) -> dict[str, int]:
         """Odd inputs and faults so far, by reason."""
         return dict(self._shield.counts)
+
+
+def _shown(run: Run) -> Run:
+    """Return the nearest run above that is not hidden; the topmost if there is none."""
+    while run.hidden and run.parent is not None:
+        run = run.parent
+    return run

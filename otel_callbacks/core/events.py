@@ -6,7 +6,7 @@ dataclass pays ``object.__setattr__`` for every field.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -44,6 +44,8 @@ class Description:
     name: str
     kind: SpanKind
     operation: Operation | None
+    hidden: bool = False
+    """Tagged so as not to be shown; whether it is shown all the same is a setting."""
 
 
 @dataclass(slots=True)
@@ -70,7 +72,7 @@ class RunEnded:
     """A run is over: by an end event, by an error event, or because nothing more will come.
 
     At most one of *failure* and *outcome* says more than "it succeeded"; *reason* is there when no event of the run's own
-    ended it.
+    ended it. *calls* are ids of tool calls: those that a model asked for, or the one that a tool's output was the first to tell.
     """
 
     time_ns: int
@@ -80,6 +82,7 @@ class RunEnded:
     reason: EndReason | None = None
     error_type: str | None = None
     name: str | None = None
+    calls: Sequence[str] = ()
 
 
 @dataclass(slots=True)

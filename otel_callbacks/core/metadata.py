@@ -1,33 +1,47 @@
 """Metadata as attributes: the application's own keys under one prefix, LangGraph's under theirs, plumbing left out.
 
+What of them says whose run it is (conversation, session, user) is said of every run below as well.
+
 Rules for this file: the application's dict is copied in one step and never kept; names are made once per key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
+from uuid import UUID
 
 from otel_callbacks import semconv
 from otel_callbacks.core import values
 from otel_callbacks.core.reading import pairs
 from otel_callbacks.core.values import AttributeValue
 
+if TYPE_CHECKING:
+    from otel_callbacks.core.runs import Run
+
 MAX_NAMES: Final = 4_096
 MAX_LENGTHS: Final = 4  # all values of a run together are at most as long as so many of the longest
 MAX_KEYS: Final = 64  # with the SDK's 128 attributes a span, what the run itself says has room
 _SHORT: Final = 256  # characters of a value that needs no look at what is left
-_names: dict[str, str | None] = {}  # key -> attribute name, None where left out; at most MAX_NAMES
+_IDENTITY: Final = frozenset(key for keys in semconv.IDENTITY_METADATA.values() for key in keys)
+_NUMBERED: Final = frozenset({int, UUID})  # what identifies somebody and is no text
+_names: dict[
+    str, str | None
+] = {}  # key -> attribute name, None where it is another matter; at most MAX_NAMES
 
 
-def add(attributes: dict[str, AttributeValue], metadata: Mapping[str, Any], limit: int) -> None:
-    """Add *metadata* to *attributes*; a value is at most *limit* characters long."""
+def add(run: Run, metadata: Mapping[str, Any], limit: int) -> None:
+    """Add *metadata* to the run's attributes, and who it is for; a value is at most *limit* characters long."""
+    attributes = run.attributes
+    identified = False
     source: Mapping[str, Any] = dict(metadata) if len(metadata) <= MAX_KEYS else _first(attributes, metadata)
     left = limit * MAX_LENGTHS
     for key, value in source.items():
         name = _names[key] if type(key) is str and key in _names else _name(key)
         if name is None:
-            continue
+            if type(key) is not str or key not in _IDENTITY:
+                continue
+            identified, name = True, semconv.METADATA_PREFIX + key
         if (
             type(value) is str
             and len(value) <= _SHORT <= limit
@@ -41,18 +55,32 @@ def add(attributes: dict[str, AttributeValue], metadata: Mapping[str, Any], limi
                 left -= len(converted)
             if converted is not None:
                 attributes[values.unique(name, attributes) if name in attributes else name] = converted
-    for key in semconv.CONVERSATION_METADATA:
-        if key not in metadata:
-            continue
-        conversation = values.short(metadata.get(key), values.MAX_KEY_LENGTH)
-        if conversation:
-            attributes[semconv.CONVERSATION_ID] = conversation
-            break
+    if identified:
+        found = _identity(source)
+        run.identity = found if run.identity is None else {**run.identity, **found}
+    if run.identity is not None:
+        attributes.update(run.identity)
+
+
+def _identity(source: Mapping[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, keys in semconv.IDENTITY_METADATA.items():
+        for key in keys:
+            value = source.get(key)
+            text = (
+                values.key_text(value)
+                if type(value) in _NUMBERED
+                else values.short(value, values.MAX_KEY_LENGTH)
+            )
+            if text:
+                found[name] = text
+                break
+    return found
 
 
 def _first(attributes: dict[str, AttributeValue], metadata: Mapping[str, Any]) -> dict[Any, Any]:
-    """Return what there is room for, the framework's own keys first; say how many were left out."""
-    known = {key: metadata[key] for key in semconv.LANGGRAPH_METADATA if key in metadata}
+    """Return what there is room for, the framework's own keys and the identity first; say how many were left out."""
+    known = {key: metadata[key] for key in (*semconv.LANGGRAPH_METADATA, *_IDENTITY) if key in metadata}
     chosen = {**known, **dict(pairs(cast("dict[Any, Any]", metadata), MAX_KEYS))}
     attributes[semconv.METADATA_OMITTED] = len(metadata) - len(chosen)
     return chosen
@@ -72,6 +100,8 @@ def _name(key: object) -> str | None:
         name: str | None = semconv.LANGGRAPH_METADATA[key]
     elif not text or key.startswith(semconv.PLUMBING_METADATA_PREFIXES) or key in semconv.PLUMBING_METADATA:
         name = None
+    elif key in _IDENTITY:
+        name = None  # `add` names it, and has a closer look: seldom enough
     else:
         name = semconv.METADATA_PREFIX + text
     if len(_names) < MAX_NAMES and len(key) <= values.MAX_KEY_LENGTH:

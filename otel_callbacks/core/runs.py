@@ -8,6 +8,8 @@ error callback arrives here, on the same thread, in the middle.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from enum import Enum
 from itertools import islice
 from typing import Any, Final, Protocol
 
@@ -31,6 +33,13 @@ class Watch(Protocol):
         ...
 
 
+class Steps(Enum):
+    """What the children of a chain tell about it."""
+
+    SEQUENCE = "steps of a sequence"
+    GRAPH = "nodes of a graph"
+
+
 class Run:
     """One run while it is open: what its end, its chunks and its children need to know. Mutable."""
 
@@ -46,7 +55,9 @@ class Run:
         "copies",
         "failed_with",
         "first_chunk_ns",
+        "hidden",
         "id",
+        "identity",
         "integration",
         "key",
         "kind",
@@ -84,6 +95,8 @@ class Run:
         self.operation: Operation | None = None
         self.integration: str | None = None
         self.agent: str | None = parent.agent if parent is not None else None
+        # Conversation, session and user by attribute, as the application wrote them: the whole run's, and unredacted.
+        self.identity: Mapping[str, str] | None = parent.identity if parent is not None else None
         self.attributes: dict[str, AttributeValue] = {}
         self.children: dict[int, Run] | None = {}  # None as soon as the run is ending
         self.span: Any = None  # the trace sink's
@@ -93,7 +106,10 @@ class Run:
         self.content: Any = None  # the policy's: what was said, as far as it is wanted beside the attributes
         self.watch: Watch | None = None  # over the task that started this one
         self.one_task = False  # whoever started it ends it, or nobody does
-        self.muted = False  # not sampled, and nothing below it can be: nothing is kept
+        self.muted = False  # without a span: not sampled, and nothing below it can be; or hidden
+        self.hidden = (
+            False  # its own tag says so: what is below it is shown, and goes to the nearest one that is
+        )
         self.start_ns = 0  # monotonic, as every time in the core
         # Wall clock minus monotonic clock: the same in a whole trace, so that its spans nest.
         self.offset_ns = 0
@@ -104,7 +120,7 @@ class Run:
         self.chunks_seen = 0  # by the last sweep: a token reads no clock
         self.copies = 1  # how often one handler delivers each event of this run (listed twice)
         self.retries = 0
-        self.steps = False  # a child is a step of a sequence
+        self.steps: Steps | None = None  # what its children turned out to be
         self.failed_with: int | None = None  # the identity of what a child failed with
         self.calls: list[int] | None = None  # an agent's model calls and tool calls, if observers count them
 

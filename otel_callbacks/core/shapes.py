@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from otel_callbacks.core.events import Description
-from otel_callbacks.core.runs import Run
+from otel_callbacks.core.runs import Run, Steps
 from otel_callbacks.core.values import AttributeValue
 
 MAX_SHAPES: Final = 2_048
@@ -31,7 +31,8 @@ class Shape:
     description: Description
     agent: str | None
     integration: str | None
-    is_step: bool
+    steps: Steps | None
+    """What a run of this shape tells about its parent."""
     attributes: Mapping[str, AttributeValue]
 
 

@@ -27,6 +27,13 @@ class Sink(Protocol):
         """Let what is made in the body of *run* be below *parent*, which is not sampled; keep what does so as `open` does."""
         ...
 
+    def hide(self, run: Run, parent: Any, *, framework: bool) -> None:
+        """Let what is made in the body of *run* be below *parent*, or below what is current; keep what does so as `open` does.
+
+        At its end, an exception that no run below it has recorded is recorded there.
+        """
+        ...
+
     def note(self, run: Run, note: RunNoted) -> None:
         """Add a span event."""
         ...

@@ -5,6 +5,7 @@ Rules for this file: the parent is explicit, the run's parent's span first; a sp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from opentelemetry import trace
@@ -27,6 +28,7 @@ from otel_callbacks.core.events import Description, RunEnded, RunKind, RunNoted
 from otel_callbacks.core.runs import Run
 from otel_callbacks.otel import inference, recorded
 from otel_callbacks.otel.current import NOTHING, Body, RunSpan, ambient, healed, parented
+from otel_callbacks.otel.links import Links
 from otel_callbacks.otel.recorded import RecordedSpan
 
 _KINDS: Final = {semconv.SpanKind.CLIENT: SpanKind.CLIENT, semconv.SpanKind.INTERNAL: SpanKind.INTERNAL}
@@ -39,6 +41,7 @@ class TraceSink:
         self._tracer = tracer
         self._pipeline = recorded.pipeline(tracer)
         self._open_runs = open_runs
+        self._links = Links()
 
     def open(
         self, run: Run, description: Description, parent: Any, previous: Any, *, framework: bool
@@ -57,7 +60,11 @@ class TraceSink:
         if above is None:
             above = ambient(outer, framework=framework)
         parent_context = parented(outer, above)
-        links = () if previous is None else (Link(previous, {semconv.LINK_SAME_RUN_ID: True}),)
+        links: tuple[Link, ...] = (
+            () if previous is None else (Link(previous, {semconv.LINK_SAME_RUN_ID: True}),)
+        )
+        if run.kind is RunKind.TOOL:
+            links += self._links.request(run, above, run.attributes.get(semconv.TOOL_CALL_ID))
         start_time = run.start_ns + run.offset_ns
         kind = _KINDS[description.kind]
         if self._pipeline is not None:
@@ -84,6 +91,12 @@ class TraceSink:
         """Make the span that is not sampled the current one: in a thread or a batch, its own run's context is not around."""
         self._enter(run, _span_of(parent) or INVALID_SPAN, healed(get_current()), framework=framework)
 
+    def hide(self, run: Run, parent: Any, *, framework: bool) -> None:
+        """Let the run's body be in the span of *parent*, or in what is current, as if the run were not there."""
+        outer = healed(get_current())
+        span = _span_of(parent) or ambient(outer, framework=framework) or INVALID_SPAN
+        self._enter(run, span, outer, framework=framework)
+
     def _enter(self, run: Run, span: Span, outer: Context, *, framework: bool) -> None:
         body, around, kind = Body.OPEN, None, run.kind
         if framework and (
@@ -94,7 +107,7 @@ class TraceSink:
         elif framework:
             body = Body.SILENT
         values = NOTHING
-        if kind is RunKind.CHAT_MODEL or kind is RunKind.LLM:
+        if (kind is RunKind.CHAT_MODEL or kind is RunKind.LLM) and not run.hidden:
             values = inference.context_values(run, self._open_runs)
         run.reference = span.get_span_context()
         run.span = run_span = RunSpan(span, run, self._open_runs, body, outer, values, around)
@@ -103,10 +116,15 @@ class TraceSink:
     def note(self, run: Run, note: RunNoted) -> None:
         """Add a span event."""
         span = run.span.inner if run.span is not None else None
-        if type(span) is RecordedSpan:
-            span.record(note.name, note.attributes, note.time_ns)
-        elif span is not None:
-            span.add_event(note.name, note.attributes, note.time_ns)
+        if span is None:
+            return
+        _add_event(span, note.name, note.attributes, note.time_ns)
+        if note.name == semconv.EVENT_INTERRUPT:
+            self._links.interrupted(run, note.attributes)
+        elif note.name == semconv.EVENT_RESUME:
+            interrupted = self._links.resumed(run, note.attributes)
+            if interrupted is not None:
+                span.add_link(interrupted, {semconv.LINK_RESUMES: True})
 
     def close(self, run: Run, ended: RunEnded) -> None:
         """End the span, and set back what was current before."""
@@ -116,7 +134,6 @@ class TraceSink:
         span = run_span.inner
         run_span.over()
         if type(span) is RecordedSpan or span.is_recording():
-            status = _status(ended)
             failure = ended.failure
             if failure is not None and not failure.inherited:
                 attributes: dict[str, Any] = {semconv.EXCEPTION_TYPE: failure.type}
@@ -125,10 +142,22 @@ class TraceSink:
                 if failure.stacktrace is not None:
                     attributes[semconv.EXCEPTION_STACKTRACE] = failure.stacktrace
                 _add_event(span, semconv.EXCEPTION_EVENT, attributes, ended.time_ns)
+            if run.hidden:  # the span is another run's
+                return
+            if ended.calls:
+                self._link(run, span, ended.calls)
+            status = _status(ended)
             if type(span) is RecordedSpan:
                 span.finish(run.span_name, status, ended.time_ns)
             else:
                 _finish(span, run, status, ended.time_ns)
+
+    def _link(self, run: Run, span: Span, call_ids: Sequence[str]) -> None:
+        if run.kind is not RunKind.TOOL:
+            self._links.asked(run, call_ids)
+        else:
+            for link in self._links.request(run, span, call_ids[0]):
+                span.add_link(link.context, link.attributes)
 
 
 def _span_of(parent: Any) -> Span | None:

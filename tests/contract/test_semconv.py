@@ -23,6 +23,8 @@ from otel_callbacks.semconv import Operation
 
 DATA: Final[dict[str, Any]] = json.loads((Path(__file__).parent / "genai_semconv.json").read_text())
 THEIRS: Final = ("gen_ai.", "server.", "error.", "exception.")
+# Of OpenTelemetry's general conventions, which are not in this data.
+GENERAL: Final = {semconv.SESSION_ID, semconv.USER_ID}
 TYPES: Final[Mapping[str, Any]] = {
     "string": lambda value: type(value) is str,
     "int": lambda value: type(value) is int,
@@ -99,7 +101,8 @@ def test_own_names_stand_apart_from_the_conventions() -> None:
         if constant.isupper() and isinstance(value, str) and "." in value and not value.startswith(THEIRS)
     ]
     assert own
-    assert all(name.startswith(("langchain.", "langgraph.", "otel_callbacks.")) for name in own)
+    assert set(own) & GENERAL == GENERAL
+    assert all(name.startswith(("langchain.", "langgraph.", "otel_callbacks.")) for name in {*own} - GENERAL)
     enums = [kind for kind in vars(semconv).values() if isinstance(kind, type) and issubclass(kind, StrEnum)]
     assert all(len(set(kind)) == len(kind.__members__) for kind in enums)
 
@@ -157,7 +160,7 @@ STARTS: Final[dict[Operation, tuple[str, dict[str, Any]]]] = {
     Operation.RETRIEVAL: (
         "retriever",
         {
-            "metadata": {"ls_vector_store_provider": "p", "ls_embedding_model": "e"},
+            "metadata": {"ls_vector_store_provider": "p", "ls_embedding_model": "e", "data_source_id": "d"},
             "serialized": {"kwargs": {"k": 4}},
         },
     ),

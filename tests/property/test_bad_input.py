@@ -504,7 +504,7 @@ def test_many_keys_leave_room_for_what_the_run_itself_says(handler: Handler, exp
         "langgraph.node",
         "gen_ai.conversation.id",
     } <= said.keys()
-    assert said["langchain.metadata_omitted_count"] == 502 - 65
+    assert said["langchain.metadata_omitted_count"] == 502 - 66
     assert only(exporter).dropped_attributes == 0
 
 
