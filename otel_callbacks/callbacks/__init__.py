@@ -7,6 +7,9 @@ start its children with ``run.get_child()``, and end each with its ``on_..._end`
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from otel_callbacks.callbacks.base import (
     AsyncCallbackHandler,
     BaseCallbackHandler,
@@ -53,6 +56,7 @@ from otel_callbacks.callbacks.scope import (
 )
 from otel_callbacks.callbacks.stdout import (
     StdOutCallbackHandler,
+    StreamingStdOutCallbackHandler,
 )
 from otel_callbacks.callbacks.types import (
     AgentAction,
@@ -74,6 +78,34 @@ from otel_callbacks.callbacks.types import (
     UsageMetadata,
 )
 
+if TYPE_CHECKING:
+    from otel_callbacks.callbacks.custom_events import adispatch_custom_event, dispatch_custom_event
+    from otel_callbacks.callbacks.file import FileCallbackHandler
+    from otel_callbacks.callbacks.groups import (
+        AsyncCallbackManagerForChainGroup,
+        CallbackManagerForChainGroup,
+        atrace_as_chain_group,
+        trace_as_chain_group,
+    )
+    from otel_callbacks.callbacks.iterator import AsyncIteratorCallbackHandler
+    from otel_callbacks.callbacks.shielding import shielded
+    from otel_callbacks.callbacks.usage import UsageMetadataCallbackHandler, get_usage_metadata_callback
+
+# Imported when first used: most applications want none of these, and one needs asyncio.
+_WHERE = {
+    "AsyncCallbackManagerForChainGroup": "groups",
+    "AsyncIteratorCallbackHandler": "iterator",
+    "CallbackManagerForChainGroup": "groups",
+    "FileCallbackHandler": "file",
+    "UsageMetadataCallbackHandler": "usage",
+    "adispatch_custom_event": "custom_events",
+    "atrace_as_chain_group": "groups",
+    "dispatch_custom_event": "custom_events",
+    "get_usage_metadata_callback": "usage",
+    "shielded": "shielding",
+    "trace_as_chain_group": "groups",
+}
+
 __all__ = [
     "AIMessage",
     "AIMessageChunk",
@@ -81,10 +113,12 @@ __all__ = [
     "AgentFinish",
     "AsyncCallbackHandler",
     "AsyncCallbackManager",
+    "AsyncCallbackManagerForChainGroup",
     "AsyncCallbackManagerForChainRun",
     "AsyncCallbackManagerForLLMRun",
     "AsyncCallbackManagerForRetrieverRun",
     "AsyncCallbackManagerForToolRun",
+    "AsyncIteratorCallbackHandler",
     "AsyncParentRunManager",
     "AsyncRunManager",
     "BaseCallbackHandler",
@@ -92,6 +126,7 @@ __all__ = [
     "BaseMessage",
     "BaseRunManager",
     "CallbackManager",
+    "CallbackManagerForChainGroup",
     "CallbackManagerForChainRun",
     "CallbackManagerForLLMRun",
     "CallbackManagerForRetrieverRun",
@@ -103,6 +138,7 @@ __all__ = [
     "ChatGenerationChunk",
     "ChatMessage",
     "Document",
+    "FileCallbackHandler",
     "Generation",
     "GenerationChunk",
     "HumanMessage",
@@ -114,13 +150,32 @@ __all__ = [
     "RunManagerMixin",
     "Scope",
     "StdOutCallbackHandler",
+    "StreamingStdOutCallbackHandler",
     "SystemMessage",
     "ToolCall",
     "ToolManagerMixin",
     "ToolMessage",
     "UsageMetadata",
+    "UsageMetadataCallbackHandler",
+    "adispatch_custom_event",
     "ahandle_event",
+    "atrace_as_chain_group",
     "configure",
+    "dispatch_custom_event",
+    "get_usage_metadata_callback",
     "handle_event",
     "register_configure_hook",
+    "shielded",
+    "trace_as_chain_group",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _WHERE:
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

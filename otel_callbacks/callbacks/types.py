@@ -49,8 +49,7 @@ class BaseMessage:
     @property
     def text(self) -> str:
         """The content's text: blocks of other kinds are left out."""
-        content = self.content
-        return content if isinstance(content, str) else "".join(_texts(content))
+        return content_text(self.content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,14 +200,18 @@ def conversation_text(messages: Sequence[Any]) -> str:
 def _line(message: Any) -> str:
     kind = getattr(message, "type", type(message).__name__)
     role = _ROLES.get(kind) or getattr(message, "role", kind)
-    content: Any = getattr(message, "content", "")
-    line = f"{role}: {content if isinstance(content, str) else ''.join(_texts(content))}"
+    line = f"{role}: {content_text(getattr(message, 'content', ''))}"
     if role == "AI":
         calls: Any = getattr(message, "tool_calls", None)
         others: dict[str, Any] = getattr(message, "additional_kwargs", None) or {}
         calls = calls or others.get("function_call")
         line += f"{calls}" if calls else ""
     return line
+
+
+def content_text(content: Any) -> str:
+    """Return the text of a message's content or of a token; blocks of other kinds, and what is neither, have none."""
+    return content if isinstance(content, str) else "".join(_texts(content))
 
 
 def _texts(blocks: Any) -> list[str]:

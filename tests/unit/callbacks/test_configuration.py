@@ -176,6 +176,6 @@ class TestStandardOutput:
         tool.on_tool_end("bare")
         chain.on_agent_finish(AgentFinish({}, "so"))
         assert capsys.readouterr().out == (
-            "\033[32;1mthinking\033[0mplain!\033[32;1m\nbefore\033[0m\033[31;1mout\033[0m"
-            "\033[32;1m\nafter\033[0m\033[32;1mbare\033[0m\033[32;1mso\033[0m\n"
+            "\033[32;1m\033[1;3mthinking\033[0mplain!\nbefore\033[31;1m\033[1;3mout\033[0m"
+            "\nafter\033[32;1m\033[1;3mbare\033[0m\033[32;1m\033[1;3mso\033[0m\n"
         )
