@@ -1,55 +1,163 @@
 """Redactors: what must not leave the process, taken out of every string on its way to a span.
 
-Rules for this file: linear time only (no nested or unbounded quantifiers before a literal); a redactor that raises or
-returns something else than a string costs the text, never lets it pass.
+Rules for this file: linear time only; a redactor that raises or returns something else than a string costs the text, never
+lets it pass. Redaction comes before any cut: half of a secret is not recognised as one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
+from functools import cache, lru_cache
 from typing import Final, TypeAlias
+
+from otel_callbacks.core.secret_shapes import NAMED, SECRET_NAME, SHAPES, Shape, compiled
 
 Redactor: TypeAlias = Callable[[str], str]
 """Takes one string, returns it without what must not leave the process."""
 
 WITHHELD: Final = "[withheld: redactor failed]"
 MASK: Final = "[redacted]"
+LONGEST: Final = 8_192
+"""Characters of the longest secret: so many more than a text's limit are looked at, and given up, before a text is cut."""
+MAX_KNOWN: Final = 4_096
+_SHORT: Final = 256  # characters of a text that is remembered as clean
+_NAME_LENGTH: Final = 64
 
-# Shapes that are secrets wherever they stand. Error messages of model clients quote keys, headers and URLs.
-_SECRETS: Final = re.compile(
-    r"""
-      \b(?:sk|pk|rk)-[A-Za-z0-9_-]{8,200}          # OpenAI, Anthropic and look-alikes
-    | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b                # AWS access keys
-    | \bgh[pousr]_[A-Za-z0-9]{20,255}              # GitHub
-    | \bxox[abprs]-[A-Za-z0-9-]{10,200}            # Slack
-    | \bAIza[A-Za-z0-9_-]{30,60}                   # Google
-    | \bhf_[A-Za-z0-9]{20,100}                     # Hugging Face
-    | \beyJ[A-Za-z0-9_-]{8,2000}\.[A-Za-z0-9_-]{8,4000}\.[A-Za-z0-9_-]{0,2000}  # JSON web tokens
-    | (?i:\bbearer\s{1,4})[A-Za-z0-9._~+/=-]{8,4000}
-    | (?<=://)[^\s/@:]{1,200}:[^\s/@]{1,200}(?=@)  # user:password in a URL
-    """,
-    re.VERBOSE,
-)
-# Substrings without which no pattern above can match: most strings cost nine C searches and no regular expression.
-_HINTS: Final = ("k-", "AKIA", "ASIA", "gh", "xox", "AIza", "hf_", "eyJ", "earer", "EARER", "://")
+_clean: set[object] = set()  # short texts in which no secret was found; at most MAX_KNOWN
+_inside: ContextVar[bool] = ContextVar("otel_callbacks_redacting", default=False)
+_UPPER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 def secrets(text: str) -> str:
-    """Replace well-known shapes of keys and tokens by ``[redacted]``."""
-    for hint in _HINTS:
-        if hint in text:
-            return _SECRETS.sub(MASK, text)
-    return text
+    """Replace well-known shapes of keys, tokens and passwords by ``[redacted]``."""
+    if text in _clean:
+        return text
+    spans = sorted(_spans(text))
+    if not spans:
+        remember((text,))
+        return text
+    pieces: list[str] = []
+    done = 0
+    for begin, end in spans:
+        if begin >= done:
+            pieces += (text[done:begin], MASK)
+        done = max(done, end)
+    return "".join((*pieces, text[done:]))
+
+
+def _spans(text: str) -> Iterator[tuple[int, int]]:
+    """Return where secrets are; some may overlap."""
+    low = text.lower()
+    if len(low) != len(text):  # a few letters become two
+        low = text.translate(_UPPER)
+    anchors, by_anchor = _anchors()
+    done = 0
+    for anchor in anchors.finditer(low):
+        begin = anchor.start()
+        if begin < done:
+            continue
+        for shape in by_anchor[anchor[0]]:
+            match = compiled(shape).match(text, begin)
+            if match is not None:
+                done = match.end()
+                yield match.span(match.lastindex or 0)
+                break
+    for stem, shape in NAMED.items():
+        begin = low.find(stem)
+        while begin >= 0:
+            match = compiled(shape).match(text, begin)
+            if match is not None:
+                yield match.span(match.lastindex or 0)
+            begin = low.find(stem, begin + len(stem) if match is None else match.end())
+
+
+@cache
+def _anchors() -> tuple[re.Pattern[str], dict[str, list[Shape]]]:
+    """Return what finds the anchors of all shapes in one pass, and the shapes by anchor."""
+    by_anchor: dict[str, list[Shape]] = {}
+    for shape in SHAPES:
+        for anchor in shape.anchors:
+            by_anchor.setdefault(anchor, []).append(shape)
+    # The longest first; where it leads to nothing, the shapes of the shorter ones that it begins with are tried as well.
+    for anchor, shapes in by_anchor.items():
+        shapes += [
+            shape
+            for shorter in sorted(by_anchor, key=len, reverse=True)
+            if anchor.startswith(shorter) and shorter != anchor
+            for shape in by_anchor[shorter]
+            if shape not in shapes
+        ]
+    words = sorted((anchor for anchor in by_anchor if anchor[0].isalnum()), reverse=True)
+    others = sorted((anchor for anchor in by_anchor if not anchor[0].isalnum()), reverse=True)
+    pattern = f"{'|'.join(map(re.escape, others))}|(?<![a-z0-9])(?:{_trie(words)})"
+    return re.compile(pattern), by_anchor
+
+
+def _trie(words: Sequence[str]) -> str:
+    """Return an expression for *words*, in descending order, which compares each first letter once."""
+    by_letter: dict[str, list[str]] = {}
+    for word in words:
+        by_letter.setdefault(word[:1], []).append(word[1:])
+    branches = [
+        re.escape(letter) + (_trie(rest) if len(rest) > 1 else re.escape(rest[0])) if letter else ""
+        for letter, rest in by_letter.items()
+    ]
+    return f"(?:{'|'.join(branches)})" if len(branches) > 1 else branches[0]
+
+
+def remember(texts: Iterable[object]) -> None:
+    """Keep the short ones of *texts*, in which no secret was found, in mind."""
+    if len(_clean) >= MAX_KNOWN:
+        _clean.clear()
+    _clean.update(text for text in texts if type(text) is not str or len(text) <= _SHORT)
+
+
+def are_clean(values: Iterable[object]) -> bool:
+    """Tell in one step that all *values*, which are hashable, were found to hold no secret before."""
+    return _clean.issuperset(values)
+
+
+@lru_cache(maxsize=1_024)
+def names_a_secret(name: str) -> bool:
+    """Tell a field's name, such as ``db_password`` or ``apiKey``, whose value is a secret whatever it looks like."""
+    return SECRET_NAME.search(name[-_NAME_LENGTH:]) is not None
 
 
 def redact(text: str, redactors: Sequence[Redactor]) -> str:
-    """Return *text* after every redactor, in order; ``WITHHELD`` if one of them fails."""
-    for redactor in redactors:
-        try:
+    """Return *text* after every redactor, in order; ``WITHHELD`` if one of them fails.
+
+    A redactor that runs a chain which is traced as well is not asked again for that chain's texts, without end: they are
+    withheld.
+    """
+    if not redactors:
+        return text
+    if _inside.get():
+        return WITHHELD
+    token = _inside.set(True)
+    try:
+        for redactor in redactors:
             text = redactor(text)
-        except Exception:  # noqa: BLE001 - fail closed: the text is dropped, the run goes on
-            return WITHHELD
-        if type(text) is not str:
-            return WITHHELD
+            if type(text) is not str:
+                return WITHHELD
+    except Exception:  # noqa: BLE001 - fail closed: the text is dropped, the run goes on
+        return WITHHELD
+    finally:
+        _inside.reset(token)
     return text
+
+
+def bounded(text: str, limit: int, redactors: Sequence[Redactor]) -> tuple[str, int]:
+    """Return at most *limit* characters of *text*, redacted before it was cut; and how many were left out, about.
+
+    However long the text is, only so much of it is looked at. The end of that is given up as well: it may be the first half
+    of a secret, which no pattern knows it by.
+    """
+    length = len(text)
+    whole = length <= limit + LONGEST
+    found = redact(secrets(text if whole else text[: limit + LONGEST]), redactors)
+    keep = limit if whole else max(0, min(limit, len(found) - LONGEST))
+    if len(found) <= keep:
+        return found, 0
+    return found[:keep], max(length, len(found)) - keep
