@@ -6,7 +6,7 @@ Rules for this file: a group's run ends once, by whoever ends it first: the appl
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from copy import copy
 from typing import TYPE_CHECKING, Any, Self
 
@@ -154,12 +154,11 @@ def trace_as_chain_group(
     try:
         yield group
     except BaseException as error:
-        try:
+        with suppress(
+            Exception
+        ):  # a handler's (with raise_error), which is logged, does not cover up the block's
             group.on_chain_error(error)
-        except Exception:
-            if isinstance(error, Exception):
-                raise
-        raise  # a cancellation or an interrupt is not hidden by a handler's fault
+        raise
     else:
         group.on_chain_end({})
     finally:
@@ -189,12 +188,9 @@ async def atrace_as_chain_group(
     try:
         yield group
     except BaseException as error:
-        try:
+        with suppress(Exception):  # as above
             await group.on_chain_error(error)
-        except Exception:
-            if isinstance(error, Exception):
-                raise
-        raise  # as above
+        raise
     else:
         await group.on_chain_end({})
     finally:
