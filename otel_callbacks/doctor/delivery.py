@@ -28,6 +28,7 @@ _HINTS: Final = (
     ("403", "The server refuses this key. Check OTEL_EXPORTER_OTLP_HEADERS."),
     ("certificate", "TLS failed. Check OTEL_EXPORTER_OTLP_CERTIFICATE, or use http:// for a collector without TLS."),
     ("SSL", "TLS failed. Check OTEL_EXPORTER_OTLP_CERTIFICATE, or use http:// for a collector without TLS."),
+    ("due to timeout", "Nobody took it in time. Is the collector running, and is this its address?"),
     ("HTTP/", "What answered does not speak this protocol: 4318 is http/protobuf, 4317 is grpc."),
 )  # fmt: skip
 
