@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from otel_callbacks.callbacks import signatures
 from otel_callbacks.callbacks.foreign import ForeignInstance
 from otel_callbacks.callbacks.mixins import (
     CallbackManagerMixin,
@@ -57,6 +58,11 @@ class BaseCallbackHandler(
         ("langchain_core.callbacks.base", "BaseCallbackHandler"),
     )
     """(module, class) that ``isinstance`` shall find in an instance while that module is loaded."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse methods that no manager could call: see ``signatures``."""
+        super().__init_subclass__(**kwargs)
+        signatures.check(cls)
 
     @property
     def ignore_llm(self) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
 from otel_callbacks.callbacks.base import AsyncCallbackHandler, BaseCallbackHandler
 from otel_callbacks.callbacks.events import EVENTS
 from otel_callbacks.callbacks.foreign import loaded
+from otel_callbacks.callbacks.signatures import unfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -160,6 +161,8 @@ def _call(
     place: int, handler: Handler, event: Event, *, asked: tuple[str, ...] = (), as_prompt: bool = False
 ) -> Call | None:
     own: Mapping[str, Any] = getattr(handler, "__dict__", _NOTHING)
+    if event.name not in own and event.name in unfit(_class_of(handler)):
+        return None
     asks = asked
     if event.ignore is not None:
         switch = getattr(_class_of(handler), event.ignore, None)

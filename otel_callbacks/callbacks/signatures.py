@@ -1,0 +1,166 @@
+"""Whether a handler's methods can be called with what the managers send; said once, where it helps, and in one sentence.
+
+A class that is written on our base classes is looked at when it is defined: the mistake is its author's, and shows before
+anything runs. One that is written on LangChain's, or on nothing, is looked at when the first of its handlers is asked for:
+it may serve well elsewhere, so the error is logged, the method is passed over, and the others work. A name that is nearly
+an event's is a warning in both cases, because handlers may have methods of their own.
+
+A method may be ``async def`` in a synchronous handler, and the other way round: it is awaited wherever it returns a
+coroutine. What it calls its positional parameters is checked by type checkers alone.
+
+Rules for this file: a class is looked at once; only what can never work is a mistake, not what a caller might add.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from difflib import get_close_matches
+from inspect import Parameter, getattr_static, isasyncgenfunction, isgeneratorfunction, signature
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
+
+from otel_callbacks.callbacks import mixins
+from otel_callbacks.callbacks.events import EVENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_logger = logging.getLogger("otel_callbacks.callbacks")
+
+_LIKENESS: Final = (
+    0.8  # on_llm_ended is like on_llm_end; on_interrupt and on_resume, which LangGraph has, are like nothing
+)
+_NOT_OURS_TO_JUDGE: Final = ("langchain_core", "langchain", "langgraph", "otel_callbacks")
+_TAGS: Final = "tags"  # sent with every event, also where LangChain's signatures do not name them
+_BY_POSITION: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class _Sent(NamedTuple):
+    """What every manager sends with an event."""
+
+    by_position: tuple[str, ...]
+    by_keyword: tuple[str, ...]
+
+
+def _sent(name: str) -> _Sent:
+    methods: Any = (
+        vars(mixin)[name] for mixin in vars(mixins).values() if name in getattr(mixin, "__dict__", ())
+    )
+    parameters = [*signature(next(methods)).parameters.values()][1:]
+    keywords = [each.name for each in parameters if each.kind is Parameter.KEYWORD_ONLY]
+    return _Sent(
+        tuple(each.name for each in parameters if each.kind in _BY_POSITION),
+        tuple(dict.fromkeys((*keywords, _TAGS))),
+    )
+
+
+_SENT: Final[Mapping[str, _Sent]] = {name: _sent(name) for name in EVENTS}
+
+
+def check(kind: type) -> None:
+    """Look at a class that is being defined.
+
+    Raises:
+        TypeError: A method cannot be called; all of those are named.
+    """
+    mistakes = [mistake for _, mistake in _mistakes(kind)]
+    if mistakes:
+        raise TypeError("\n".join(mistakes))
+    for name, meant in _misspelt(kind):
+        # The caller of the class statement: this function's, `__init_subclass__`'s.
+        warnings.warn(_said_of_name(kind, name, meant), stacklevel=3)
+
+
+_unfit: WeakKeyDictionary[type, frozenset[str]] = WeakKeyDictionary()
+
+
+def unfit(kind: type) -> frozenset[str]:
+    """Return the events that handlers of class *kind* cannot be told of; the first time, say why in the log."""
+    known = _unfit.get(kind)
+    if known is None:
+        mistakes = dict(_mistakes(kind))
+        known = _unfit[kind] = frozenset(mistakes)
+        for mistake in mistakes.values():
+            _logger.error("%s It is passed over.", mistake)
+        for name, meant in _misspelt(kind):
+            _logger.warning("%s", _said_of_name(kind, name, meant))
+    return known
+
+
+def _said_of_name(kind: type, name: str, meant: str) -> str:
+    return f"{kind.__qualname__}.{name} is not the name of an event, so nobody calls it. Is {meant} meant?"
+
+
+def _misspelt(kind: type) -> Iterator[tuple[str, str]]:
+    """Yield methods of *kind* that are nearly events, each with the event that is nearest."""
+    for base in kind.__mro__:
+        if base.__module__.partition(".")[0] in _NOT_OURS_TO_JUDGE:
+            continue
+        for name, value in vars(base).items():
+            if name.startswith("on_") and name not in EVENTS and isinstance(value, FunctionType):
+                for meant in get_close_matches(name, EVENTS, 1, _LIKENESS):
+                    yield name, meant
+
+
+def _mistakes(kind: type) -> Iterator[tuple[str, str]]:
+    """Yield the events whose methods cannot be called, and why not."""
+    for name, sent in _SENT.items():
+        method: Any = getattr_static(kind, name, None)
+        if isinstance(method, FunctionType):
+            skipped = 1  # the handler itself
+        elif isinstance(method, staticmethod):
+            method, skipped = method.__func__, 0
+        else:
+            continue  # none, or something whose call only its author understands
+        if isinstance(method, FunctionType) and method.__module__ != mixins.__name__:
+            reason = _reason(method, skipped, sent)
+            if reason:
+                yield name, f"{kind.__qualname__}.{name}{signature(method)} {reason}"
+
+
+def _reason(method: FunctionType, skipped: int, sent: _Sent) -> str | None:
+    """Return what keeps *method* from being called with what is *sent*; None if nothing does."""
+    if isgeneratorfunction(method) or isasyncgenfunction(method):
+        return "is a generator: calling it does nothing."
+    parameters = [*signature(method).parameters.values()]
+    kinds = {parameter.kind for parameter in parameters}
+    positional = [each for each in parameters if each.kind in _BY_POSITION]
+    if Parameter.VAR_POSITIONAL not in kinds and len(positional) < skipped:
+        return "does not take the handler itself (self)."
+    positional = positional[skipped:]
+    taken, rest = positional[: len(sent.by_position)], positional[len(sent.by_position) :]
+    if Parameter.VAR_POSITIONAL not in kinds and len(taken) < len(sent.by_position):
+        missing = sent.by_position[len(taken) :]
+        return f"does not take {_listed(missing)}, which {_is(missing)} sent by position."
+    twice = [each.name for each in taken if each.name in sent.by_keyword and each.kind is not _BY_POSITION[0]]
+    if twice:
+        return f"takes {_listed(twice)} by position, where {_listed(sent.by_position)} {_is(sent.by_position)} sent."
+    named = [each for each in parameters if each.kind is Parameter.KEYWORD_ONLY] + [
+        each for each in rest if each.kind is not _BY_POSITION[0]
+    ]
+    names = {each.name for each in named}
+    unknown = [name for name in sent.by_keyword if name not in names]
+    if unknown and Parameter.VAR_KEYWORD not in kinds:
+        return f"does not take {_listed(unknown)}, which {_is(unknown)} sent by keyword. Add **kwargs."
+    wanted = [*rest, *named]
+    unfilled = [
+        each.name for each in wanted if each.default is each.empty and each.name not in sent.by_keyword
+    ]
+    if unfilled:
+        unfilled = list(dict.fromkeys(unfilled))
+        return f"asks for {_listed(unfilled)}, which nobody sends. Give {_it(unfilled)} a default."
+    return None
+
+
+def _listed(names: tuple[str, ...] | list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _is(names: tuple[str, ...] | list[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _it(names: list[str]) -> str:
+    return "it" if len(names) == 1 else "them"
