@@ -18,6 +18,8 @@ from otel_callbacks.errors import ConfigurationError
 
 Protocol = Literal["http/protobuf", "grpc"]
 Compression = Literal["none", "gzip", "deflate"]
+Signal = Literal["traces", "metrics", "logs"]
+Exemplars = Literal["trace_based", "always_on", "always_off"]
 
 SHOWN_CHARACTERS: Final = 80  # of a wrong value, in a message
 
@@ -28,7 +30,7 @@ class Variable:
 
     field: str
     names: tuple[str, ...]
-    """Environment variables, the first that is set and not empty wins."""
+    """Environment variables, the first that is set and not empty wins: those of traces, where each signal has its own."""
     parse: Callable[[str], Any]
     """Text to value; raises ValueError for what is not allowed."""
     default: Any
@@ -37,6 +39,10 @@ class Variable:
     secret: bool
     wrong_is_default: bool
     """OpenTelemetry's booleans: whatever is not ``true`` is false, with a warning, by specification."""
+
+    def names_of(self, signal: Signal) -> tuple[str, ...]:
+        """Return the variables of another signal: ``METRICS`` or ``LOGS`` where a name says ``TRACES``."""
+        return tuple([name.replace("_TRACES_", f"_{signal.upper()}_") for name in self.names])
 
     def refuse(self, name: str, value: Any) -> str:
         """Return the message for a *value* of *name* that is not allowed."""
@@ -127,9 +133,21 @@ class Settings:
         False, "OTEL_SDK_DISABLED", parsing.strict_boolean, "true or false",
         "true: configure() exports nothing.", wrong_is_default=True,
     )  # fmt: skip
-    traces_exporters: tuple[str, ...] = _setting(
+    exporters: tuple[str, ...] = _setting(
         ("otlp",), "OTEL_TRACES_EXPORTER", parsing.exporters, "otlp, console, both with a comma between, or none",
-        "Where traces go.",
+        "Where traces go; metrics and log events have variables of their own, and go by OTLP if traces do.",
+    )  # fmt: skip
+    metric_interval_ms: int = _setting(
+        60_000, "OTEL_METRIC_EXPORT_INTERVAL", parsing.count, "a whole number of milliseconds from 1",
+        "Milliseconds from one export of metrics to the next.",
+    )  # fmt: skip
+    metric_timeout_ms: int = _setting(
+        30_000, "OTEL_METRIC_EXPORT_TIMEOUT", parsing.count, "a whole number of milliseconds from 1",
+        "Milliseconds that an export of metrics may take.",
+    )  # fmt: skip
+    exemplars: Exemplars = _setting(  # noqa: RUF009  (a frozen field, made at import)
+        "trace_based", "OTEL_METRICS_EXEMPLAR_FILTER", parsing.one_of("trace_based", "always_on", "always_off"),
+        "trace_based, always_on or always_off", "Which measurements lead to their trace.",
     )  # fmt: skip
     service_name: str | None = _setting(
         None, "OTEL_SERVICE_NAME", parsing.string, "a text", "Name of the service in every trace (service.name)."
@@ -142,13 +160,13 @@ class Settings:
         "http/protobuf", "OTLP:PROTOCOL", parsing.one_of("http/protobuf", "grpc"), "http/protobuf or grpc",
         "How OTLP is sent.",
     )  # fmt: skip
-    traces_endpoint: str | None = _setting(
+    own_endpoint: str | None = _setting(
         None, f"{_OTLP}TRACES_ENDPOINT", parsing.endpoint, _AN_ENDPOINT,
-        "Where traces are sent, used exactly as it is.", secret=True,
+        "Where traces are sent, used exactly as it is; metrics and log events have variables of their own.", secret=True,
     )  # fmt: skip
     endpoint: str | None = _setting(
         None, f"{_OTLP}ENDPOINT", parsing.endpoint, _AN_ENDPOINT,
-        "The collector; /v1/traces is added for http/protobuf.", secret=True,
+        "The collector; for http/protobuf, /v1/traces, /v1/metrics and /v1/logs are added.", secret=True,
     )  # fmt: skip
     headers: Mapping[str, str] | None = _setting(
         None, "OTLP:HEADERS", parsing.headers, "name=value pairs with commas between, values percent-encoded",
@@ -178,13 +196,18 @@ class Settings:
 
     @classmethod
     def from_env(
-        cls, env: Mapping[str, str], report: Callable[[str], object] | None = None, **arguments: object
+        cls,
+        env: Mapping[str, str],
+        report: Callable[[str], object] | None = None,
+        signal: Signal = "traces",
+        **arguments: object,
     ) -> Self:
         """Read the environment, overridden by arguments.
 
         Args:
             env: Variables by name; ``os.environ`` as a rule.
             report: Called with a message where the specification wants a wrong value to be the default.
+            signal: Whose variables are read, where each has its own.
             **arguments: Values by field; None means not given.
 
         Raises: ConfigurationError: a value that is not allowed; the message says which and what is.
@@ -193,7 +216,7 @@ class Settings:
         values = {
             row.field: _argument(row, given[row.field])
             if row.field in given
-            else _read(row, env, report if row.wrong_is_default else None)
+            else _read(row, env, report if row.wrong_is_default else None, signal)
             for row in VARIABLES
         }
         return cls(**values)
@@ -207,14 +230,24 @@ class Settings:
 VARIABLES: Final = tuple(Variable(field=row.name, **row.metadata) for row in fields(Settings))
 
 
-def origin(row: Variable, env: Mapping[str, str]) -> str | None:
+def origin(row: Variable, env: Mapping[str, str], signal: Signal = "traces") -> str | None:
     """Return the variable that the value of *row* is read from; None for the default."""
-    return next((name for name in row.names if env.get(name, "").strip()), None)
+    return next((name for name in row.names_of(signal) if env.get(name, "").strip()), None)
 
 
-def _read(row: Variable, env: Mapping[str, str], report: Callable[[str], object] | None) -> Any:
+def variable(field: str) -> Variable:
+    """Return the row of a field."""
+    return next(row for row in VARIABLES if row.field == field)
+
+
+def _read(
+    row: Variable,
+    env: Mapping[str, str],
+    report: Callable[[str], object] | None,
+    signal: Signal = "traces",
+) -> Any:
     """Return the row's value from *env*. Raises ConfigurationError if it is wrong and there is no *report*."""
-    name = origin(row, env)
+    name = origin(row, env, signal)
     if name is None:
         return row.default
     text = env[name].strip()

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 from opentelemetry import context as context_api
+from opentelemetry._logs import _internal as logs_internal
 from opentelemetry.context import Context
+from opentelemetry.metrics import _internal as metrics_internal
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.util._once import Once
 
 from otel_callbacks import OTelCallbackHandler
+from otel_callbacks.export import providers
 from tests.scene import Scene
 
 if TYPE_CHECKING:
@@ -75,6 +79,18 @@ def _a_context_of_its_own() -> Iterator[None]:
     token = context_api.attach(Context())
     yield
     context_api.detach(token)
+
+
+@pytest.fixture(autouse=True)
+def _no_global_meters_and_loggers() -> Iterator[None]:
+    """What a test sets globally for metrics and logs, or `configure()` for it, is not the next one's."""
+    yield
+    if providers.made.metrics is not None:
+        providers.made.metrics[1].shutdown()
+    providers.made.metrics = providers.made.logs = None
+    metrics_internal._METER_PROVIDER = logs_internal._LOGGER_PROVIDER = None
+    metrics_internal._METER_PROVIDER_SET_ONCE = Once()
+    logs_internal._LOGGER_PROVIDER_SET_ONCE = Once()
 
 
 @pytest.fixture

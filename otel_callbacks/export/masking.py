@@ -13,11 +13,18 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 MASK: Final = "***"
 _SHORTEST: Final = 4  # characters; masking shorter ones would blank out whole lines and hide nothing
-_LOGGERS: Final = (
+EXPORTERS_LOGGERS: Final = (
     "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.exporter.otlp.proto.http.metric_exporter",
+    "opentelemetry.exporter.otlp.proto.http._log_exporter",
     "opentelemetry.exporter.otlp.proto.grpc.exporter",
     "opentelemetry.exporter.otlp.common.http",
+)
+_LOGGERS: Final = (
+    *EXPORTERS_LOGGERS,
     "opentelemetry.sdk.trace.export",
+    "opentelemetry.sdk.metrics._internal.export",
+    "opentelemetry.sdk._logs._internal.export",
     "opentelemetry.sdk._shared_internal",
     "urllib3.connectionpool",
 )

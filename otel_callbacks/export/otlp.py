@@ -1,4 +1,4 @@
-"""The official OTLP exporters, built from our settings so that what is wrong is said at start-up and nothing is weaker than asked.
+"""The official OTLP exporters of every signal, built from our settings: what is wrong is said at start-up, nothing is weaker than asked.
 
 Rules for this file: every value that the exporters would read from the environment themselves is read, checked and passed by us.
 Files of certificates that cannot be read are an error, never a weaker trust. Modules of a protocol are imported only if it is
@@ -10,8 +10,9 @@ from __future__ import annotations
 import ipaddress
 import logging
 import ssl
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from otel_callbacks.errors import ConfigurationError
@@ -21,55 +22,69 @@ from otel_callbacks.export.masking import without_secrets
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from opentelemetry.sdk.trace.export import SpanExporter
     from requests import Session
 
-    from otel_callbacks.settings import Settings
+    from otel_callbacks.settings import Settings, Signal
 
-TRACES_PATH: Final = "/v1/traces"
+_PACKAGES: Final = {
+    "http/protobuf": "opentelemetry.exporter.otlp.proto.http",
+    "grpc": "opentelemetry.exporter.otlp.proto.grpc",
+}
+# Module and class of each signal's exporter, below the package of the protocol.
+_EXPORTERS: Final[dict[Signal, tuple[str, str]]] = {
+    "traces": ("trace_exporter", "OTLPSpanExporter"),
+    "metrics": ("metric_exporter", "OTLPMetricExporter"),
+    "logs": ("_log_exporter", "OTLPLogExporter"),
+}
 _DEFAULT_ENDPOINTS: Final = {"http/protobuf": "http://localhost:4318", "grpc": "http://localhost:4317"}
 _REDIRECTS: Final = range(300, 400)
 
 _logger = logging.getLogger(__name__)
 
 
-def endpoint_of(settings: Settings) -> str:
-    """Return the address that traces are sent to, by the specification's rules for the two variables."""
+def endpoint_of(settings: Settings, signal: Signal = "traces") -> str:
+    """Return the address that a signal is sent to, by the specification's rules for the two variables."""
     general = settings.endpoint or _DEFAULT_ENDPOINTS[settings.protocol]
     if settings.protocol == "grpc":
-        return settings.traces_endpoint or general
-    address = settings.traces_endpoint or _with_traces_path(general)
+        return settings.own_endpoint or general
+    address = settings.own_endpoint or _with_path(general, f"/v1/{signal}")
     return address if "://" in address else f"http://{address}"
 
 
-def _with_traces_path(endpoint: str) -> str:
+def _with_path(endpoint: str, path: str) -> str:
     # The query stays behind the path: some backends take their key there.
     base, mark, query = endpoint.partition("?")
     base = base.rstrip("/")
-    return (base if base.endswith(TRACES_PATH) else base + TRACES_PATH) + mark + query
+    return (base if base.endswith(path) else base + path) + mark + query
 
 
-def otlp_exporter(settings: Settings) -> GuardedExporter:
+def otlp_exporter(settings: Settings, signal: Signal = "traces") -> GuardedExporter:
     """Return an exporter that connects at its first export. Raises: ConfigurationError."""
-    endpoint = endpoint_of(settings)
+    endpoint = endpoint_of(settings, signal)
     _check_files(settings)
-    build = _grpc(settings, endpoint) if settings.protocol == "grpc" else _http(settings, endpoint)
-    _warn_of_plain_text(settings, endpoint)
-    return GuardedExporter(build)
+    module, name = _EXPORTERS[signal]
+    exporter: Any = getattr(import_module(f"{_PACKAGES[settings.protocol]}.{module}"), name)
+    build = (
+        _grpc(settings, endpoint, exporter)
+        if settings.protocol == "grpc"
+        else _http(settings, endpoint, exporter)
+    )
+    if signal == "traces" or settings.own_endpoint:  # said once of one address
+        _warn_of_plain_text(settings, endpoint)
+    return GuardedExporter(build, signal)
 
 
-def _http(settings: Settings, endpoint: str) -> Callable[[], SpanExporter]:
+def _http(settings: Settings, endpoint: str, exporter: Any) -> Callable[[], Any]:
     from opentelemetry.exporter.otlp.proto.http import Compression  # noqa: PLC0415
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
-    def build() -> SpanExporter:
-        return OTLPSpanExporter(
+    def build() -> Any:
+        return exporter(
             endpoint=endpoint,
             certificate_file=settings.certificate,
             client_key_file=settings.client_key,
             client_certificate_file=settings.client_certificate,
             headers=dict(settings.headers or {}),
-            timeout=settings.timeout_s,  # type: ignore[arg-type,unused-ignore]  # an int in the annotations before 1.36
+            timeout=settings.timeout_s,
             compression=Compression(settings.compression),
             session=_session(),
         )
@@ -97,9 +112,8 @@ def _session() -> Session:
     return session
 
 
-def _grpc(settings: Settings, endpoint: str) -> Callable[[], SpanExporter]:
+def _grpc(settings: Settings, endpoint: str, exporter: Any) -> Callable[[], Any]:
     import grpc  # type: ignore[import-untyped]  # noqa: PLC0415  (grpcio ships no types)
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
 
     if settings.compression == "deflate":
         raise ConfigurationError("OTLP over grpc cannot be compressed with 'deflate'. Allowed: none, gzip.")
@@ -110,15 +124,15 @@ def _grpc(settings: Settings, endpoint: str) -> Callable[[], SpanExporter]:
         )
     insecure = endpoint.startswith("http://") or ("://" not in endpoint and settings.insecure is True)
 
-    def build() -> SpanExporter:
+    def build() -> Any:
         # The exporter falls back to the system's authorities if a file is missing; ours are read before, or not at all.
         credentials = None if insecure else grpc.ssl_channel_credentials(**_pem(settings))
-        return OTLPSpanExporter(
+        return exporter(
             endpoint=endpoint,
             insecure=insecure,
             credentials=credentials,
             headers=tuple((settings.headers or {}).items()),
-            timeout=settings.timeout_s,  # type: ignore[arg-type,unused-ignore]  # an int in the annotations before 1.36
+            timeout=settings.timeout_s,
             compression=grpc.Compression.Gzip
             if settings.compression == "gzip"
             else grpc.Compression.NoCompression,

@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, cast
 
@@ -27,9 +27,10 @@ from otel_callbacks.export.file import JsonLinesExporter
 from otel_callbacks.export.guard import GuardedExporter
 from otel_callbacks.export.masking import SecretsFilter, secrets_in, without_secrets
 from otel_callbacks.export.otlp import endpoint_of, otlp_exporter
+from otel_callbacks.export.providers import Part, console_exporter, logs_part, metrics_part
 from otel_callbacks.export.telemetry import NOTHING, Telemetry
 from otel_callbacks.otel.engines import end_open_runs
-from otel_callbacks.settings import Settings
+from otel_callbacks.settings import Settings, Signal, origin, variable
 from otel_callbacks.version import version
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
 DISTRIBUTION: Final = "otel-callbacks"
+_OTHERS: Final[tuple[Signal, ...]] = ("metrics", "logs")
 
 _logger = logging.getLogger(__name__)
 _lock: Final = threading.Lock()
@@ -61,11 +63,14 @@ def configure(
     span_processors: Sequence[SpanProcessor] = (),
     env: Mapping[str, str] | None = None,
 ) -> Telemetry:
-    """Start to export traces, as the environment says and the arguments override.
+    """Start to export traces, metrics and log events, as the environment says and the arguments override.
 
     If the application has set a tracer provider, our processors are added to it; else one is made and set. A second call
     replaces what the first one started, which is flushed and shut down (its ``on_shutdown`` goes over), so that a notebook's cell can be run again and
     no span is exported twice. Proxies and ``.netrc`` are not consulted.
+
+    Metrics and log events go where the variables of their own say (``OTEL_METRICS_EXPORTER``, ``OTEL_EXPORTER_OTLP_LOGS_HEADERS``
+    and so on); those that are unset are as for traces. A meter or logger provider that the application has set is left alone.
 
     Args:
         service_name: Name of the service (``OTEL_SERVICE_NAME``).
@@ -81,26 +86,35 @@ def configure(
 
     Raises: ConfigurationError: a setting is wrong, or the provider that the application has set is not the SDK's.
     """
-    settings = Settings.from_env(
-        os.environ if env is None else env,
-        _logger.warning,
-        service_name=service_name,
-        console=console,
-        file=None if file is None else os.fspath(file),
-        endpoint=endpoint,
-        protocol=protocol,
-        headers=headers,
-    )
-    if endpoint is not None:
-        settings = replace(settings, traces_endpoint=None)  # an argument is stronger than any variable
+    environment = os.environ if env is None else env
+
+    def read(signal: Signal) -> Settings:
+        settings = Settings.from_env(
+            environment,
+            _logger.warning if signal == "traces" else None,
+            signal,
+            service_name=service_name,
+            console=console,
+            file=None if file is None else os.fspath(file),
+            endpoint=endpoint,
+            protocol=protocol,
+            headers=headers,
+        )
+        # An argument is stronger than any variable.
+        return settings if endpoint is None else replace(settings, own_endpoint=None)
+
+    settings = read("traces")
     if settings.sdk_disabled:
         return Telemetry(trace.get_tracer_provider(), description="disabled by OTEL_SDK_DISABLED")
-    if otlp is None:
-        otlp = endpoint is not None or "otlp" in settings.traces_exporters
+    traced = endpoint is not None or "otlp" in settings.exporters if otlp is None else otlp
+    plans = [_Plan("traces", settings, otlp=traced, console=False)]
+    for signal in _OTHERS:
+        own = read(signal)
+        chosen = origin(variable("exporters"), environment, signal) is not None
+        by_otlp = traced and (not chosen or "otlp" in own.exporters)
+        plans.append(_Plan(signal, own, otlp=by_otlp, console=chosen and "console" in own.exporters))
     with _lock:
-        telemetry = _telemetry(
-            settings, _attributes(service_name, resource_attributes), span_processors, otlp=otlp
-        )
+        telemetry = _telemetry(plans, _attributes(service_name, resource_attributes), span_processors)
         for former in tuple(_running):
             _logger.info(
                 "configure() was called again: what the former call started is shut down and replaced."
@@ -120,47 +134,79 @@ def _attributes(
     return {**(given or {}), **({SERVICE_NAME: service_name} if service_name else {})}
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Where one signal goes."""
+
+    signal: Signal
+    settings: Settings
+    otlp: bool
+    console: bool
+
+    def exporters(self, secrets: list[str]) -> list[GuardedExporter]:
+        """Build what the signal goes to; add to *secrets* what must not be logged."""
+        found = [console_exporter(self.signal)] if self.console else []
+        if self.otlp:
+            found.append(otlp_exporter(self.settings, self.signal))
+            secrets += secrets_in(endpoint_of(self.settings, self.signal), self.settings.headers or {})
+        return found
+
+
 def _telemetry(
-    settings: Settings, attributes: dict[str, AttributeValue], own: Sequence[SpanProcessor], *, otlp: bool
+    plans: Sequence[_Plan], attributes: dict[str, AttributeValue], own: Sequence[SpanProcessor]
 ) -> Telemetry:
     """Build everything; nothing receives a span yet. What can be wrong comes first, what starts threads last."""
     provider = _provider_of_application()
-    console = settings.console if settings.console is not None else "console" in settings.traces_exporters
-    exporters: list[GuardedExporter] = []
-    said = ["console"] if console else []
-    if settings.file:
-        exporters.append(_file_exporter(settings.file))
-        said.append(f"file {settings.file!r}")
-    secrets = SecretsFilter(())
-    if otlp:
-        exporters.append(otlp_exporter(settings))
-        endpoint = endpoint_of(settings)
-        secrets = SecretsFilter(secrets_in(endpoint, settings.headers or {}))
-        said.append(f"otlp {settings.protocol} {without_secrets(endpoint)}")
-    said += [type(processor).__name__ for processor in own]
+    traces, *others = plans
+    settings = traces.settings
+    console = settings.console if settings.console is not None else "console" in settings.exporters
+    files = [_file_exporter(settings.file)] if settings.file else []
+    secrets: list[str] = []
+    exporters = [*files, *traces.exporters(secrets)]
+    further = [(plan, plan.exporters(secrets)) for plan in others]
     processors = [*([TreePrinter()] if console else []), *own, *map(_batched, exporters)]
     if provider is None:
         provider = _make_provider(settings, attributes)
     else:
         _tell_of_provider(provider, attributes)
-    secrets.attach()
+    parts = [part for plan, found in further if found and (part := _part(plan, provider, found)) is not None]
+    mask = SecretsFilter(sorted(set(secrets), key=len, reverse=True))
+    mask.attach()
 
     def release() -> None:
-        secrets.detach()
+        mask.detach()
         _running[:] = [other for other in _running if other is not telemetry]
 
     telemetry = Telemetry(
         provider,
         fanout_of(provider),
         processors,
-        exporters,
-        " + ".join(said) or NOTHING,
+        [*exporters, *(exporter for _, found in further for exporter in found)],
+        _description(traces, console=console, own=own),
         release,
+        parts,
     )
     telemetry.on_shutdown.append(
         partial(end_open_runs, provider)
     )  # else they would end when nobody listens any more
     return telemetry
+
+
+def _part(plan: _Plan, provider: TracerProvider, exporters: Sequence[GuardedExporter]) -> Part | None:
+    resource = getattr(provider, "resource", None)
+    if plan.signal == "metrics":
+        return metrics_part(plan.settings, resource, exporters)
+    return logs_part(resource, exporters)
+
+
+def _description(plan: _Plan, *, console: bool, own: Sequence[SpanProcessor]) -> str:
+    said = ["console"] if console else []
+    if plan.settings.file:
+        said.append(f"file {plan.settings.file!r}")
+    if plan.otlp:
+        said.append(f"otlp {plan.settings.protocol} {without_secrets(endpoint_of(plan.settings))}")
+    said += [type(processor).__name__ for processor in own]
+    return " + ".join(said) or NOTHING
 
 
 def _provider_of_application() -> TracerProvider | None:

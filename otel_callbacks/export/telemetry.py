@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from otel_callbacks.export.fanout import Fanout
     from otel_callbacks.export.guard import GuardedExporter
+    from otel_callbacks.export.providers import Part
 
 TIMEOUT_S: Final = 5.0
 NOTHING: Final = "nothing is exported"
@@ -43,12 +44,15 @@ class Telemetry:
         exporters: Sequence[GuardedExporter] = (),
         description: str = NOTHING,
         release: Callable[[], object] = lambda: None,
+        parts: Sequence[Part] = (),
     ) -> None:
         self.on_shutdown: list[Callable[[], object]] = []
         self._provider = tracer_provider
         self._fanout = fanout
         self._processors = tuple(processors)
         self._exporters = tuple(exporters)
+        self._members: tuple[SpanProcessor | Part, ...] = (*self._processors, *parts)
+        self._parts = tuple(parts)
         self._description = description
         self._release = release
         self._lock = threading.Lock()
@@ -56,9 +60,11 @@ class Telemetry:
         self._active = fanout is not None
 
     def start(self) -> None:
-        """Begin to receive spans; end by itself when the interpreter exits."""
+        """Begin to receive; end by itself when the interpreter exits."""
         if self._fanout:
             self._fanout.members = self._processors
+            for part in self._parts:
+                part.start()
             self._fanout.flush, self._fanout.close = self.force_flush, self.shutdown
             atexit.register(self.shutdown)
 
@@ -85,7 +91,7 @@ class Telemetry:
         if not self._active:
             return True
         before = self._failures()
-        flushed = _within(timeout_s, [processor.force_flush for processor in self._processors])
+        flushed = _within(timeout_s, [member.force_flush for member in self._members])
         return flushed and self._failures() == before
 
     def shutdown(self, timeout_s: float = TIMEOUT_S) -> None:
@@ -114,9 +120,9 @@ class Telemetry:
         before = self._failures()
         fanout.members, fanout.flush, fanout.close = (), None, None
         atexit.unregister(self.shutdown)
-        done = _within(timeout_s, [processor.shutdown for processor in self._processors])
+        done = _within(timeout_s, [member.shutdown for member in self._members])
         if not done or self._failures() > before:
-            _logger.warning("Not every span was delivered at the shutdown, within %s s.", timeout_s)
+            _logger.warning("Not everything was delivered at the shutdown, within %s s.", timeout_s)
         self._release()
 
     def _failures(self) -> int:

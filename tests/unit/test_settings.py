@@ -20,7 +20,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
     assert settings == Settings()
     assert (settings.max_open_runs, settings.max_run_age_s) == (100_000, 7200)
     assert (settings.capture_errors, settings.max_value_length) == (True, 32_768)
-    assert (settings.console, settings.file, settings.traces_exporters) == (None, None, ("otlp",))
+    assert (settings.console, settings.file, settings.exporters) == (None, None, ("otlp",))
 
 
 def test_settings_cannot_be_changed() -> None:
@@ -39,13 +39,13 @@ def test_settings_cannot_be_changed() -> None:
         ("OTEL_CALLBACKS_CAPTURE_ERRORS", "off", "capture_errors", False),
         ("OTEL_CALLBACKS_MAX_VALUE_LENGTH", "1", "max_value_length", 1),
         ("OTEL_SDK_DISABLED", "TRUE", "sdk_disabled", True),
-        ("OTEL_TRACES_EXPORTER", "console, otlp,console", "traces_exporters", ("console", "otlp")),
-        ("OTEL_TRACES_EXPORTER", "none", "traces_exporters", ()),
+        ("OTEL_TRACES_EXPORTER", "console, otlp,console", "exporters", ("console", "otlp")),
+        ("OTEL_TRACES_EXPORTER", "none", "exporters", ()),
         ("OTEL_SERVICE_NAME", "shop", "service_name", "shop"),
         ("OTEL_RESOURCE_ATTRIBUTES", "a=1, b=x%2Cy,", "resource_attributes", {"a": "1", "b": "x,y"}),
         (f"{OTLP}PROTOCOL", "GRPC", "protocol", "grpc"),
         (f"{OTLP}ENDPOINT", "collector:4317", "endpoint", "collector:4317"),
-        (f"{OTLP}TRACES_ENDPOINT", "https://[::1]:1/x", "traces_endpoint", "https://[::1]:1/x"),
+        (f"{OTLP}TRACES_ENDPOINT", "https://[::1]:1/x", "own_endpoint", "https://[::1]:1/x"),
         (f"{OTLP}HEADERS", "API-Key=a=b, x=%20y%20", "headers", {"api-key": "a=b", "x": "y"}),
         (f"{OTLP}TIMEOUT", "2.5", "timeout_s", 2.5),
         (f"{OTLP}COMPRESSION", "gzip", "compression", "gzip"),

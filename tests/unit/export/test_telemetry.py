@@ -71,7 +71,7 @@ def test_a_flush_that_hangs_ends_in_time_and_says_so(
     telemetry.shutdown(timeout_s=0.05)
     release.set()
     assert other.calls == ["flush", "shutdown"]
-    assert caplog.messages == ["Not every span was delivered at the shutdown, within 0.05 s."]
+    assert caplog.messages == ["Not everything was delivered at the shutdown, within 0.05 s."]
 
 
 @pytest.mark.logs
