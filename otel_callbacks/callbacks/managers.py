@@ -162,25 +162,18 @@ class BaseCallbackManager(Scoped, CallbackManagerMixin, Bodies):
             )
         )
 
-    def _starting(
-        self,
-        kind: type[R],
-        event: Event,
-        inputs: Sequence[tuple[Any, ...]],
-        run_id: UUID | None,
-        kwargs: dict[str, Any],
-    ) -> tuple[list[R], Plan | None, list[Occasion]]:
-        """Make a run for each of *inputs*, the first with *run_id*, and say who is to be told what of it."""
+    def _starting(self, kind: type[R], run_id: UUID | None, kwargs: dict[str, Any]) -> R:
+        """Make a run, and put what only its start says into *kwargs*."""
         scope = self.scope
-        runs: list[R] = []
-        for _ in inputs:
-            runs.append(kind.of(run_id or new_run_id(), scope))
-            run_id = None
-        plan = scope.handlers.plan(event)
-        if plan is None:
-            return runs, None, []
         kwargs["metadata"] = scope.metadata
-        return runs, plan, [run.occasion(args, kwargs.copy()) for run, args in zip(runs, inputs, strict=True)]
+        return kind.of(run_id or new_run_id(), scope)
+
+    def _starting_each(
+        self, kind: type[R], inputs: Sequence[tuple[Any, ...]], run_id: UUID | None, kwargs: dict[str, Any]
+    ) -> tuple[list[R], list[Occasion]]:
+        """Make a run for each of *inputs*, the first with *run_id*, and what is to be told of its start."""
+        runs = [self._starting(kind, None if n else run_id, kwargs) for n in range(len(inputs))]
+        return runs, [run.occasion(args, kwargs.copy()) for run, args in zip(runs, inputs, strict=True)]
 
     def _custom(
         self, name: str, data: Any, run_id: UUID | None, kwargs: dict[str, Any]
@@ -206,7 +199,7 @@ class CallbackManager(BaseCallbackManager):
     ) -> list[CallbackManagerForLLMRun]:
         """Start one run per prompt, the first with *run_id*."""
         inputs = [(serialized, [prompt]) for prompt in prompts]
-        return self._start(CallbackManagerForLLMRun, events.LLM_START, inputs, run_id, kwargs)
+        return self._start_each(CallbackManagerForLLMRun, events.LLM_START, inputs, run_id, kwargs)
 
     def on_chat_model_start(
         self,
@@ -217,14 +210,15 @@ class CallbackManager(BaseCallbackManager):
     ) -> list[CallbackManagerForLLMRun]:
         """Start one run per conversation, the first with *run_id*."""
         inputs = [(serialized, [conversation]) for conversation in messages]
-        return self._start(CallbackManagerForLLMRun, events.CHAT_MODEL_START, inputs, run_id, kwargs)
+        return self._start_each(CallbackManagerForLLMRun, events.CHAT_MODEL_START, inputs, run_id, kwargs)
 
     def on_chain_start(
         self, serialized: dict[str, Any] | None, inputs: Any, run_id: UUID | None = None, **kwargs: Any
     ) -> CallbackManagerForChainRun:
         """Start the run of a chain; its name is *kwargs*' ``name``."""
-        given = [(serialized, inputs)]
-        return self._start(CallbackManagerForChainRun, events.CHAIN_START, given, run_id, kwargs)[0]
+        run = self._starting(CallbackManagerForChainRun, run_id, kwargs)
+        run.send(events.CHAIN_START, (serialized, inputs), kwargs)
+        return run
 
     def on_tool_start(
         self,
@@ -237,8 +231,9 @@ class CallbackManager(BaseCallbackManager):
     ) -> CallbackManagerForToolRun:
         """Start the run of a tool; *inputs* are its arguments by name."""
         kwargs["inputs"] = inputs
-        given = [(serialized, input_str)]
-        return self._start(CallbackManagerForToolRun, events.TOOL_START, given, run_id, kwargs)[0]
+        run = self._starting(CallbackManagerForToolRun, run_id, kwargs)
+        run.send(events.TOOL_START, (serialized, input_str), kwargs)
+        return run
 
     def on_retriever_start(
         self,
@@ -249,8 +244,9 @@ class CallbackManager(BaseCallbackManager):
         **kwargs: Any,
     ) -> CallbackManagerForRetrieverRun:
         """Start the run of a retriever."""
-        given = [(serialized, query)]
-        return self._start(CallbackManagerForRetrieverRun, events.RETRIEVER_START, given, run_id, kwargs)[0]
+        run = self._starting(CallbackManagerForRetrieverRun, run_id, kwargs)
+        run.send(events.RETRIEVER_START, (serialized, query), kwargs)
+        return run
 
     def on_custom_event(self, name: str, data: Any, run_id: UUID | None = None, **kwargs: Any) -> None:
         """Send an event of the application's own from run *run_id*.
@@ -262,7 +258,7 @@ class CallbackManager(BaseCallbackManager):
         if plan is not None:
             dispatch(plan, self._scope.handlers, events.CUSTOM_EVENT, (occasion,))
 
-    def _start(
+    def _start_each(
         self,
         kind: type[R],
         event: Event,
@@ -270,9 +266,11 @@ class CallbackManager(BaseCallbackManager):
         run_id: UUID | None,
         kwargs: dict[str, Any],
     ) -> list[R]:
-        runs, plan, occasions = self._starting(kind, event, inputs, run_id, kwargs)
+        runs, occasions = self._starting_each(kind, inputs, run_id, kwargs)
+        roster = self.scope.handlers
+        plan = roster.plan(event)
         if plan is not None:
-            dispatch(plan, self._scope.handlers, event, occasions)
+            dispatch(plan, roster, event, occasions)
         return runs
 
 
@@ -289,7 +287,7 @@ class AsyncCallbackManager(BaseCallbackManager):
     ) -> list[AsyncCallbackManagerForLLMRun]:
         """Start one run per prompt, the first with *run_id*."""
         inputs = [(serialized, [prompt]) for prompt in prompts]
-        return await self._start(AsyncCallbackManagerForLLMRun, events.LLM_START, inputs, run_id, kwargs)
+        return await self._start_each(AsyncCallbackManagerForLLMRun, events.LLM_START, inputs, run_id, kwargs)
 
     async def on_chat_model_start(
         self,
@@ -300,7 +298,7 @@ class AsyncCallbackManager(BaseCallbackManager):
     ) -> list[AsyncCallbackManagerForLLMRun]:
         """Start one run per conversation, the first with *run_id*."""
         inputs = [(serialized, [conversation]) for conversation in messages]
-        return await self._start(
+        return await self._start_each(
             AsyncCallbackManagerForLLMRun, events.CHAT_MODEL_START, inputs, run_id, kwargs
         )
 
@@ -308,10 +306,9 @@ class AsyncCallbackManager(BaseCallbackManager):
         self, serialized: dict[str, Any] | None, inputs: Any, run_id: UUID | None = None, **kwargs: Any
     ) -> AsyncCallbackManagerForChainRun:
         """Start the run of a chain; its name is *kwargs*' ``name``."""
-        given = [(serialized, inputs)]
-        return (
-            await self._start(AsyncCallbackManagerForChainRun, events.CHAIN_START, given, run_id, kwargs)
-        )[0]
+        run = self._starting(AsyncCallbackManagerForChainRun, run_id, kwargs)
+        await run.send(events.CHAIN_START, (serialized, inputs), kwargs)
+        return run
 
     async def on_tool_start(
         self,
@@ -324,10 +321,9 @@ class AsyncCallbackManager(BaseCallbackManager):
     ) -> AsyncCallbackManagerForToolRun:
         """Start the run of a tool; *inputs* are its arguments by name."""
         kwargs["inputs"] = inputs
-        given = [(serialized, input_str)]
-        return (await self._start(AsyncCallbackManagerForToolRun, events.TOOL_START, given, run_id, kwargs))[
-            0
-        ]
+        run = self._starting(AsyncCallbackManagerForToolRun, run_id, kwargs)
+        await run.send(events.TOOL_START, (serialized, input_str), kwargs)
+        return run
 
     async def on_retriever_start(
         self,
@@ -338,12 +334,9 @@ class AsyncCallbackManager(BaseCallbackManager):
         **kwargs: Any,
     ) -> AsyncCallbackManagerForRetrieverRun:
         """Start the run of a retriever."""
-        given = [(serialized, query)]
-        return (
-            await self._start(
-                AsyncCallbackManagerForRetrieverRun, events.RETRIEVER_START, given, run_id, kwargs
-            )
-        )[0]
+        run = self._starting(AsyncCallbackManagerForRetrieverRun, run_id, kwargs)
+        await run.send(events.RETRIEVER_START, (serialized, query), kwargs)
+        return run
 
     async def on_custom_event(self, name: str, data: Any, run_id: UUID | None = None, **kwargs: Any) -> None:
         """Send an event of the application's own from run *run_id*.
@@ -355,7 +348,7 @@ class AsyncCallbackManager(BaseCallbackManager):
         if plan is not None:
             await adispatch(plan, self._scope.handlers, events.CUSTOM_EVENT, (occasion,))
 
-    async def _start(
+    async def _start_each(
         self,
         kind: type[R],
         event: Event,
@@ -363,9 +356,11 @@ class AsyncCallbackManager(BaseCallbackManager):
         run_id: UUID | None,
         kwargs: dict[str, Any],
     ) -> list[R]:
-        runs, plan, occasions = self._starting(kind, event, inputs, run_id, kwargs)
+        runs, occasions = self._starting_each(kind, inputs, run_id, kwargs)
+        roster = self.scope.handlers
+        plan = roster.plan(event)
         if plan is not None:
-            await adispatch(plan, self._scope.handlers, event, occasions)
+            await adispatch(plan, roster, event, occasions)
         return runs
 
 

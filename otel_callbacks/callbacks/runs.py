@@ -20,9 +20,10 @@ from otel_callbacks.callbacks.mixins import (
 )
 from otel_callbacks.callbacks.scope import Scope
 from otel_callbacks.callbacks.views import Scoped
+from otel_callbacks.callbacks.waiting import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Iterable, Mapping, Sequence
     from uuid import UUID
 
     from otel_callbacks.callbacks.calling import Occasion
@@ -86,7 +87,7 @@ class BaseRunManager(Scoped, RunManagerMixin):
 
     def occasion(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Occasion:
         """Return an event of this run: *kwargs*, which is used up, and what says whose event it is."""
-        scope = self._scope
+        scope = self.scope
         kwargs["run_id"] = self.run_id
         kwargs["parent_run_id"] = scope.parent_run_id
         kwargs["tags"] = scope.tags
@@ -100,13 +101,14 @@ class RunManager(BaseRunManager):
 
     def on_text(self, text: str, **kwargs: Any) -> None:
         """Report text."""
-        self._send(events.TEXT, (text,), kwargs)
+        self.send(events.TEXT, (text,), kwargs)
 
     def on_retry(self, retry_state: Any, **kwargs: Any) -> None:
         """Report that an attempt failed and will be repeated."""
-        self._send(events.RETRY, (retry_state,), kwargs)
+        self.send(events.RETRY, (retry_state,), kwargs)
 
-    def _send(self, event: Event, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def send(self, event: Event, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Send *event* of this run; *kwargs* is used up."""
         roster = self.scope.handlers
         plan = roster.plan(event)
         if plan is not None:
@@ -136,17 +138,19 @@ class AsyncRunManager(BaseRunManager):
 
     async def on_text(self, text: str, **kwargs: Any) -> None:
         """Report text."""
-        await self._send(events.TEXT, (text,), kwargs)
+        await self.send(events.TEXT, (text,), kwargs)
 
     async def on_retry(self, retry_state: Any, **kwargs: Any) -> None:
         """Report that an attempt failed and will be repeated."""
-        await self._send(events.RETRY, (retry_state,), kwargs)
+        await self.send(events.RETRY, (retry_state,), kwargs)
 
-    async def _send(self, event: Event, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def send(self, event: Event, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[None]:
+        """Send *event* of this run when awaited; *kwargs* is used up."""
         roster = self.scope.handlers
         plan = roster.plan(event)
-        if plan is not None:
-            await adispatch(plan, roster, event, (self.occasion(args, kwargs),))
+        if plan is None:
+            return NOTHING
+        return adispatch(plan, roster, event, (self.occasion(args, kwargs),))
 
 
 class AsyncParentRunManager(AsyncRunManager):
@@ -178,19 +182,20 @@ class CallbackManagerForLLMRun(RunManager, LLMManagerMixin):
         **kwargs: Any,
     ) -> None:
         """Report *token*, and the whole piece that it is of."""
-        self._send(events.LLM_NEW_TOKEN, (token,), {**kwargs, "chunk": chunk})
+        kwargs["chunk"] = chunk
+        self.send(events.LLM_NEW_TOKEN, (token,), kwargs)
 
     def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
         """Report the answer; the run is over."""
-        self._send(events.LLM_END, (response,), kwargs)
+        self.send(events.LLM_END, (response,), kwargs)
 
     def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
         """Report a failure; the run is over."""
-        self._send(events.LLM_ERROR, (error,), kwargs)
+        self.send(events.LLM_ERROR, (error,), kwargs)
 
     def on_stream_event(self, event: Mapping[str, Any], **kwargs: Any) -> None:
         """Report one protocol event."""
-        self._send(events.STREAM_EVENT, (event,), kwargs)
+        self.send(events.STREAM_EVENT, (event,), kwargs)
 
 
 class AsyncCallbackManagerForLLMRun(AsyncRunManager, LLMManagerMixin):
@@ -210,19 +215,20 @@ class AsyncCallbackManagerForLLMRun(AsyncRunManager, LLMManagerMixin):
         **kwargs: Any,
     ) -> None:
         """Report *token*, and the whole piece that it is of."""
-        await self._send(events.LLM_NEW_TOKEN, (token,), {**kwargs, "chunk": chunk})
+        kwargs["chunk"] = chunk
+        await self.send(events.LLM_NEW_TOKEN, (token,), kwargs)
 
     async def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
         """Report the answer; the run is over."""
-        await self._send(events.LLM_END, (response,), kwargs)
+        await self.send(events.LLM_END, (response,), kwargs)
 
     async def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
         """Report a failure; the run is over."""
-        await self._send(events.LLM_ERROR, (error,), kwargs)
+        await self.send(events.LLM_ERROR, (error,), kwargs)
 
     async def on_stream_event(self, event: Mapping[str, Any], **kwargs: Any) -> None:
         """Report one protocol event."""
-        await self._send(events.STREAM_EVENT, (event,), kwargs)
+        await self.send(events.STREAM_EVENT, (event,), kwargs)
 
 
 class CallbackManagerForChainRun(ParentRunManager, ChainManagerMixin):
@@ -232,19 +238,19 @@ class CallbackManagerForChainRun(ParentRunManager, ChainManagerMixin):
 
     def on_chain_end(self, outputs: Any, **kwargs: Any) -> None:
         """Report the outputs; the run is over."""
-        self._send(events.CHAIN_END, (outputs,), kwargs)
+        self.send(events.CHAIN_END, (outputs,), kwargs)
 
     def on_chain_error(self, error: BaseException, **kwargs: Any) -> None:
         """Report a failure; the run is over."""
-        self._send(events.CHAIN_ERROR, (error,), kwargs)
+        self.send(events.CHAIN_ERROR, (error,), kwargs)
 
     def on_agent_action(self, action: AgentAction, **kwargs: Any) -> None:
         """Report an agent's decision to call a tool."""
-        self._send(events.AGENT_ACTION, (action,), kwargs)
+        self.send(events.AGENT_ACTION, (action,), kwargs)
 
     def on_agent_finish(self, finish: AgentFinish, **kwargs: Any) -> None:
         """Report an agent's answer."""
-        self._send(events.AGENT_FINISH, (finish,), kwargs)
+        self.send(events.AGENT_FINISH, (finish,), kwargs)
 
 
 class AsyncCallbackManagerForChainRun(AsyncParentRunManager, ChainManagerMixin):
@@ -258,19 +264,19 @@ class AsyncCallbackManagerForChainRun(AsyncParentRunManager, ChainManagerMixin):
 
     async def on_chain_end(self, outputs: Any, **kwargs: Any) -> None:
         """Report the outputs; the run is over."""
-        await self._send(events.CHAIN_END, (outputs,), kwargs)
+        await self.send(events.CHAIN_END, (outputs,), kwargs)
 
     async def on_chain_error(self, error: BaseException, **kwargs: Any) -> None:
         """Report a failure; the run is over."""
-        await self._send(events.CHAIN_ERROR, (error,), kwargs)
+        await self.send(events.CHAIN_ERROR, (error,), kwargs)
 
     async def on_agent_action(self, action: AgentAction, **kwargs: Any) -> None:
         """Report an agent's decision to call a tool."""
-        await self._send(events.AGENT_ACTION, (action,), kwargs)
+        await self.send(events.AGENT_ACTION, (action,), kwargs)
 
     async def on_agent_finish(self, finish: AgentFinish, **kwargs: Any) -> None:
         """Report an agent's answer."""
-        await self._send(events.AGENT_FINISH, (finish,), kwargs)
+        await self.send(events.AGENT_FINISH, (finish,), kwargs)
 
 
 class CallbackManagerForToolRun(ParentRunManager, ToolManagerMixin):
@@ -280,11 +286,11 @@ class CallbackManagerForToolRun(ParentRunManager, ToolManagerMixin):
 
     def on_tool_end(self, output: Any, **kwargs: Any) -> None:
         """Report the output; the run is over."""
-        self._send(events.TOOL_END, (output,), kwargs)
+        self.send(events.TOOL_END, (output,), kwargs)
 
     def on_tool_error(self, error: BaseException, **kwargs: Any) -> None:
         """Report a failure; the run is over."""
-        self._send(events.TOOL_ERROR, (error,), kwargs)
+        self.send(events.TOOL_ERROR, (error,), kwargs)
 
 
 class AsyncCallbackManagerForToolRun(AsyncParentRunManager, ToolManagerMixin):
@@ -298,11 +304,11 @@ class AsyncCallbackManagerForToolRun(AsyncParentRunManager, ToolManagerMixin):
 
     async def on_tool_end(self, output: Any, **kwargs: Any) -> None:
         """Report the output; the run is over."""
-        await self._send(events.TOOL_END, (output,), kwargs)
+        await self.send(events.TOOL_END, (output,), kwargs)
 
     async def on_tool_error(self, error: BaseException, **kwargs: Any) -> None:
         """Report a failure; the run is over."""
-        await self._send(events.TOOL_ERROR, (error,), kwargs)
+        await self.send(events.TOOL_ERROR, (error,), kwargs)
 
 
 class CallbackManagerForRetrieverRun(ParentRunManager, RetrieverManagerMixin):
@@ -312,11 +318,11 @@ class CallbackManagerForRetrieverRun(ParentRunManager, RetrieverManagerMixin):
 
     def on_retriever_end(self, documents: Sequence[Document], **kwargs: Any) -> None:
         """Report the documents; the run is over."""
-        self._send(events.RETRIEVER_END, (documents,), kwargs)
+        self.send(events.RETRIEVER_END, (documents,), kwargs)
 
     def on_retriever_error(self, error: BaseException, **kwargs: Any) -> None:
         """Report a failure; the run is over."""
-        self._send(events.RETRIEVER_ERROR, (error,), kwargs)
+        self.send(events.RETRIEVER_ERROR, (error,), kwargs)
 
 
 class AsyncCallbackManagerForRetrieverRun(AsyncParentRunManager, RetrieverManagerMixin):
@@ -330,8 +336,8 @@ class AsyncCallbackManagerForRetrieverRun(AsyncParentRunManager, RetrieverManage
 
     async def on_retriever_end(self, documents: Sequence[Document], **kwargs: Any) -> None:
         """Report the documents; the run is over."""
-        await self._send(events.RETRIEVER_END, (documents,), kwargs)
+        await self.send(events.RETRIEVER_END, (documents,), kwargs)
 
     async def on_retriever_error(self, error: BaseException, **kwargs: Any) -> None:
         """Report a failure; the run is over."""
-        await self._send(events.RETRIEVER_ERROR, (error,), kwargs)
+        await self.send(events.RETRIEVER_ERROR, (error,), kwargs)

@@ -81,7 +81,7 @@ class Scope(NamedTuple):
         """Return the scope without *tags*, at this level and below."""
         gone = tuple(tags)
         return self._replace(
-            tags=_without(self.tags, gone), inheritable_tags=_without(self.inheritable_tags, gone)
+            tags=_without(self.tags, *gone), inheritable_tags=_without(self.inheritable_tags, *gone)
         )
 
     def add_metadata(self, metadata: Mapping[str, Any], *, inherit: bool) -> Scope:
@@ -106,8 +106,10 @@ class Scope(NamedTuple):
         """Return the scope inside run *run_id*: what is inheritable, and *tag* for the next level alone."""
         handed_on = self.inheritable_handlers
         tags = inheritable_tags = self.inheritable_tags
+        if tag in tags:
+            tags, inheritable_tags = _without(tags, tag), _without(inheritable_tags, tag)
         if tag is not None:
-            tags, inheritable_tags = _add_tags(tags, inheritable_tags, (tag,), inherit=False)
+            tags = (*tags, tag)
         metadata = self.inheritable_metadata
         return Scope(handed_on, handed_on, tags, inheritable_tags, metadata, metadata, run_id)
 
@@ -139,8 +141,9 @@ class Scope(NamedTuple):
         if local_tags:
             tags, handed_tags = _add_tags(tags, handed_tags, tuple(local_tags), inherit=False)
         if inheritable_metadata:
-            metadata = _updated(metadata, inheritable_metadata)
+            are_the_same = metadata is handed_metadata
             handed_metadata = _updated(handed_metadata, inheritable_metadata)
+            metadata = handed_metadata if are_the_same else _updated(metadata, inheritable_metadata)
         if local_metadata:
             metadata = _updated(metadata, local_metadata)
         handlers = self.handlers.adding(local_handlers) if local_handlers else self.handlers
@@ -158,22 +161,23 @@ class Scope(NamedTuple):
 def _add_tags(local: Tags, inheritable: Tags, new: Tags, *, inherit: bool) -> tuple[Tags, Tags]:
     for tag in new:
         if tag in local:
-            local, inheritable = _without(local, (tag,)), _without(inheritable, (tag,))
+            local, inheritable = _without(local, tag), _without(inheritable, tag)
     return local + new, inheritable + new if inherit else inheritable
 
 
-def _without(tags: Tags, gone: Tags) -> Tags:
+def _without(tags: Tags, *gone: str) -> Tags:
     """Return *tags* without the first of each of *gone*: a tag that is there twice stays once."""
-    left = list(tags)
     for tag in gone:
-        if tag in left:
-            left.remove(tag)
-    return tuple(left)
+        if tag in tags:
+            at = tags.index(tag)
+            tags = tags[:at] + tags[at + 1 :]
+    return tags
 
 
 def _updated(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:
     merged = {**old, **new}
-    before, after = old.get(_MERGED_DEEPER), new.get(_MERGED_DEEPER)
-    if isinstance(before, dict) and isinstance(after, dict):
-        merged[_MERGED_DEEPER] = {**cast("dict[str, Any]", before), **cast("dict[str, Any]", after)}
+    if _MERGED_DEEPER in new:
+        before, after = old.get(_MERGED_DEEPER), new[_MERGED_DEEPER]
+        if isinstance(before, dict) and isinstance(after, dict):
+            merged[_MERGED_DEEPER] = {**cast("dict[str, Any]", before), **cast("dict[str, Any]", after)}
     return merged

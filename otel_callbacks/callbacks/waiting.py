@@ -8,13 +8,25 @@ from __future__ import annotations
 
 from contextvars import copy_context
 from types import coroutine
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Callable, Coroutine, Generator
 
 T = TypeVar("T")
+
+
+class _Nothing:
+    """Awaiting it takes no time and gives None."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        yield from ()
+
+
+NOTHING: Final = _Nothing()
 
 orphans: set[Future[Any]] = set()
 """Shielded work that nobody waits for any more; the loop itself holds tasks weakly."""

@@ -47,7 +47,7 @@ def test_a_forked_child_starts_anew() -> None:
     """A child has the parent's memory: without a new start both would go on with the same ids."""
     generator = _Generator()
     generator.next(5)
-    state = generator._random.getstate(), generator._counter
+    state = generator._random.getstate(), generator._last
     generator.reset()  # what the child runs after a fork
-    assert (generator._random.getstate(), generator._counter) != state
+    assert (generator._random.getstate(), generator._last) != state
     assert generator._lock.acquire(blocking=False)
