@@ -2,7 +2,8 @@
 
 It is the one that LangChain's users know, name for name, and needs nothing but the standard library. Start with
 ``CallbackManager.configure([handler])`` (or ``AsyncCallbackManager``), start a run with ``on_chain_start`` and its like,
-start its children with ``run.get_child()``, and end each with its ``on_..._end`` or ``on_..._error``.
+start its children with ``run.get_child()``, and end each with its ``on_..._end`` or ``on_..._error``. Or, shorter, let bodies
+and decorators do all of that: ``with manager.chain("plan", inputs) as run:`` and ``@tool``.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ from otel_callbacks.callbacks.types import (
 )
 
 if TYPE_CHECKING:
+    from otel_callbacks.callbacks.ambient import current_run
     from otel_callbacks.callbacks.custom_events import adispatch_custom_event, dispatch_custom_event
+    from otel_callbacks.callbacks.decorators import chain, chat_model, llm, retriever, tool
     from otel_callbacks.callbacks.file import FileCallbackHandler
     from otel_callbacks.callbacks.groups import (
         AsyncCallbackManagerForChainGroup,
@@ -89,6 +92,7 @@ if TYPE_CHECKING:
     )
     from otel_callbacks.callbacks.iterator import AsyncIteratorCallbackHandler
     from otel_callbacks.callbacks.shielding import shielded
+    from otel_callbacks.callbacks.typed import for_langchain
     from otel_callbacks.callbacks.usage import UsageMetadataCallbackHandler, get_usage_metadata_callback
 
 # Imported when first used: most applications want none of these, and one needs asyncio.
@@ -100,9 +104,16 @@ _WHERE = {
     "UsageMetadataCallbackHandler": "usage",
     "adispatch_custom_event": "custom_events",
     "atrace_as_chain_group": "groups",
+    "chain": "decorators",
+    "chat_model": "decorators",
+    "current_run": "ambient",
     "dispatch_custom_event": "custom_events",
+    "for_langchain": "typed",
     "get_usage_metadata_callback": "usage",
+    "llm": "decorators",
+    "retriever": "decorators",
     "shielded": "shielding",
+    "tool": "decorators",
     "trace_as_chain_group": "groups",
 }
 
@@ -160,12 +171,19 @@ __all__ = [
     "adispatch_custom_event",
     "ahandle_event",
     "atrace_as_chain_group",
+    "chain",
+    "chat_model",
     "configure",
+    "current_run",
     "dispatch_custom_event",
+    "for_langchain",
     "get_usage_metadata_callback",
     "handle_event",
+    "llm",
     "register_configure_hook",
+    "retriever",
     "shielded",
+    "tool",
     "trace_as_chain_group",
 ]
 

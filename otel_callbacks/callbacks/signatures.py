@@ -37,6 +37,16 @@ _TAGS: Final = "tags"  # sent with every event, also where LangChain's signature
 _BY_POSITION: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
+_MIXINS: Final[tuple[type, ...]] = (
+    mixins.LLMManagerMixin,
+    mixins.ChainManagerMixin,
+    mixins.ToolManagerMixin,
+    mixins.RetrieverManagerMixin,
+    mixins.CallbackManagerMixin,
+    mixins.RunManagerMixin,
+)
+
+
 class _Sent(NamedTuple):
     """What every manager sends with an event."""
 
@@ -45,10 +55,8 @@ class _Sent(NamedTuple):
 
 
 def _sent(name: str) -> _Sent:
-    methods: Any = (
-        vars(mixin)[name] for mixin in vars(mixins).values() if name in getattr(mixin, "__dict__", ())
-    )
-    parameters = [*signature(next(methods)).parameters.values()][1:]
+    method: Any = getattr(next(mixin for mixin in _MIXINS if name in vars(mixin)), name)
+    parameters = [*signature(method).parameters.values()][1:]
     keywords = [each.name for each in parameters if each.kind is Parameter.KEYWORD_ONLY]
     return _Sent(
         tuple(each.name for each in parameters if each.kind in _BY_POSITION),
