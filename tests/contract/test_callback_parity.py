@@ -10,11 +10,12 @@ import copy
 import inspect
 import pickle
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import langchain_core.callbacks as theirs
 import pytest
 from langchain_core.callbacks import base as their_base
+from langchain_core.callbacks import manager as their_manager
 from langchain_core.callbacks.manager import CallbackManager as TheirManager
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.messages import (
@@ -28,6 +29,7 @@ from langchain_core.messages import (
 )
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
+from langchain_core.tracers.context import register_configure_hook
 
 import otel_callbacks.callbacks as ours
 from otel_callbacks.callbacks.events import CHAIN_END, CHAIN_START, EVENTS, Event
@@ -35,20 +37,6 @@ from otel_callbacks.callbacks.types import conversation_text
 
 ONLY_IN_SOME_RELEASES = frozenset({"on_stream_event"})
 """Events that the older of the supported langchain-core releases lack."""
-
-NOT_YET = frozenset(
-    {
-        "AsyncCallbackManagerForChainGroup",
-        "CallbackManagerForChainGroup",
-        "FileCallbackHandler",
-        "StreamingStdOutCallbackHandler",
-        "UsageMetadataCallbackHandler",
-        "adispatch_custom_event",
-        "dispatch_custom_event",
-        "get_usage_metadata_callback",
-    }
-)
-"""Public names of langchain_core.callbacks that this package does not offer."""
 
 MIXINS = (
     "LLMManagerMixin",
@@ -156,8 +144,45 @@ def test_every_manager_has_the_methods_of_its_namesake(name: str) -> None:
         assert inspect.iscoroutinefunction(our_method) == inspect.iscoroutinefunction(theirs_), method
 
 
-def test_every_public_name_is_here_or_known_to_be_missing() -> None:
-    assert set(theirs.__all__) - set(ours.__all__) == NOT_YET
+def their_public() -> dict[str, Any]:
+    """Return what langchain-core's callback modules define and do not hide."""
+    found = {name: getattr(theirs, name) for name in theirs.__all__}
+    for module in (their_base, their_manager):
+        for name, value in vars(module).items():
+            home = getattr(value, "__module__", None) or ""
+            if home.startswith("langchain_core.callbacks") and not name.startswith("_"):
+                found[name] = value
+    found["register_configure_hook"] = register_configure_hook
+    return {name: value for name, value in found.items() if not isinstance(value, TypeVar)}
+
+
+PUBLIC = their_public()
+
+
+def test_every_public_name_is_here() -> None:
+    assert set(PUBLIC) - set(ours.__all__) == set(), "langchain-core has names that we lack"
+
+
+@pytest.mark.parametrize("name", [name for name, value in PUBLIC.items() if inspect.isfunction(value)])
+def test_every_function_takes_the_arguments_of_its_namesake(name: str) -> None:
+    assert_takes(getattr(ours, name), PUBLIC[name], name)
+
+
+@pytest.mark.parametrize("name", [name for name, value in PUBLIC.items() if inspect.isclass(value)])
+def test_every_class_has_the_members_of_its_namesake(name: str) -> None:
+    our_class = getattr(ours, name)
+    assert_takes(our_class, PUBLIC[name], name)
+    for member, theirs_ in public(PUBLIC[name]).items():
+        our_member = getattr(our_class, member, None)
+        assert our_member is not None or theirs_ is None, f"langchain-core has {name}.{member}, which we lack"
+        if inspect.isroutine(theirs_):
+            assert_takes(our_member, theirs_, f"{name}.{member}")
+
+
+def assert_takes(our: Any, their: Any, name: str) -> None:
+    known = shape(our)
+    assert [row for row in shape(their) if row not in known] == [], f"parameters of {name} that we lack"
+    assert inspect.iscoroutinefunction(our) == inspect.iscoroutinefunction(their), name
 
 
 MESSAGES = [
