@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 from otel_callbacks.core import frameworks as _frameworks
 
 if TYPE_CHECKING:
+    from otel_callbacks.core.values import AttributeValue
+    from otel_callbacks.core.view import Mapper, RunView
     from otel_callbacks.evaluation import record_evaluation
     from otel_callbacks.export.setup import configure
     from otel_callbacks.export.telemetry import Telemetry
@@ -30,7 +32,10 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "AsyncOTelCallbackHandler": "otel_callbacks.handlers",
+    "AttributeValue": "otel_callbacks.core.values",
+    "Mapper": "otel_callbacks.core.view",
     "OTelCallbackHandler": "otel_callbacks.handlers",
+    "RunView": "otel_callbacks.core.view",
     "Telemetry": "otel_callbacks.export.telemetry",
     "configure": "otel_callbacks.export.setup",
     "instrument": "otel_callbacks.integrations.langchain",
@@ -40,7 +45,10 @@ _WHERE = {
 
 __all__ = [
     "AsyncOTelCallbackHandler",
+    "AttributeValue",
+    "Mapper",
     "OTelCallbackHandler",
+    "RunView",
     "Telemetry",
     "__version__",
     "configure",

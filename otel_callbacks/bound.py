@@ -5,6 +5,7 @@ Rules for this file: nothing that the engine's shield does not cover may raise i
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -17,20 +18,23 @@ from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
+from otel_callbacks import plugins
 from otel_callbacks.callbacks.base import BaseCallbackHandler
 from otel_callbacks.core import frameworks
 from otel_callbacks.core.engine import Engine
 from otel_callbacks.core.events import RunKind
-from otel_callbacks.core.mapping import Mapper
 from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.redact import Redactor
 from otel_callbacks.core.shield import Shield
 from otel_callbacks.core.values import AttributeValue
+from otel_callbacks.core.view import Mapper
 from otel_callbacks.otel import prices
 from otel_callbacks.otel.engines import engine_of, global_provider
 from otel_callbacks.otel.observers import observers_of
 from otel_callbacks.otel.traces import hex_trace_id
 from otel_callbacks.settings import Settings
+
+logger = logging.getLogger("otel_callbacks")
 
 # Who dispatches is told by the calling frames and by nothing else; every CPython has this function.
 _frame: Final = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
@@ -60,10 +64,11 @@ class BoundHandler(BaseCallbackHandler):
         raise_errors: bool = False,
     ) -> None:
         settings = Settings.lenient(os.environ)
+        chosen = plugins.before(settings.mappers, mappers, logger.warning)
         self._policy = Policy(
             capture_errors=settings.capture_errors if capture_errors is None else capture_errors,
             redactors=tuple(redactors),
-            mappers=prices.before(mappers) if settings.cost else tuple(mappers),
+            mappers=prices.before(chosen) if settings.cost else chosen,
             max_length=settings.max_value_length,
             raise_errors=raise_errors,
         )

@@ -14,6 +14,7 @@ from otel_callbacks.core.events import RunEnded, RunKind
 from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.runs import Run, Steps
 from otel_callbacks.core.values import AttributeValue
+from otel_callbacks.core.view import view_of
 from otel_callbacks.semconv import EndReason, Outcome
 
 _NANOSECONDS: Final = 1_000_000_000
@@ -84,9 +85,10 @@ def complete(run: Run, ended: RunEnded) -> Sequence[Exception]:
 
 def _mapped(run: Run, attributes: dict[str, AttributeValue]) -> list[Exception]:
     faults: list[Exception] = []
+    view = view_of(run, attributes)
     for mapper in run.policy.mappers:
         try:
-            mapper(run, attributes)
+            mapper(view, attributes)
         except Exception as fault:  # noqa: BLE001 - mappers are the user's, and fail open
             faults.append(fault)
     return faults

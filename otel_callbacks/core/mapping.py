@@ -35,9 +35,6 @@ _DATA_SOURCES: Final = (
 _NODE_TAG: Final = "graph:step:"
 STEP_TAG: Final = "seq:step:"
 
-Mapper: TypeAlias = Callable[[Run, dict[str, AttributeValue]], None]
-"""A user's hook: gets the run and its span's attributes at the end of the run, and may add, change or remove some."""
-
 
 def described(
     run: Run, serialized: object, tags: object, given: object, extra: dict[str, Any]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from otel_callbacks import semconv
-from otel_callbacks.core.mapping import Mapper
 from otel_callbacks.core.redact import Redactor, redact, secrets
 from otel_callbacks.core.sink import Content, Observer
 from otel_callbacks.core.values import DEFAULT_MAX_LENGTH, AttributeValue
+from otel_callbacks.core.view import Mapper
 
 # Values out of our own tables, which no redactor needs to see and none may break.
 _VOCABULARY: Final = frozenset(

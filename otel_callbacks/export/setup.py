@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import ProxyTracerProvider
 
+from otel_callbacks import plugins
 from otel_callbacks.errors import ConfigurationError
 from otel_callbacks.export.console import TreePrinter
 from otel_callbacks.export.fanout import fanout_of
@@ -106,6 +107,7 @@ def configure(
     settings = read("traces")
     if settings.sdk_disabled:
         return Telemetry(trace.get_tracer_provider(), description="disabled by OTEL_SDK_DISABLED")
+    plugins.mappers(settings.mappers)  # a wrong name is said here; handlers load what they use themselves
     traced = endpoint is not None or "otlp" in settings.exporters if otlp is None else otlp
     plans = [_Plan("traces", settings, otlp=traced, console=False)]
     for signal in _OTHERS:

@@ -15,9 +15,9 @@ from opentelemetry._logs import LoggerProvider
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
-from otel_callbacks.core.mapping import Mapper
 from otel_callbacks.core.reading import field, mapping
 from otel_callbacks.core.redact import Redactor
+from otel_callbacks.core.view import Mapper
 from otel_callbacks.errors import MissingExtraError
 from otel_callbacks.handlers import OTelCallbackHandler
 

@@ -20,8 +20,7 @@ from otel_callbacks.core.values import AttributeValue
 from otel_callbacks.semconv import Operation
 
 if TYPE_CHECKING:
-    from otel_callbacks.core.mapping import Mapper
-    from otel_callbacks.core.runs import Run
+    from otel_callbacks.core.view import Mapper, RunView
 
 LIBRARY: Final = "genai-prices"
 _NANOSECONDS: Final = 1_000_000_000
@@ -54,7 +53,7 @@ def before(mappers: Sequence[Mapper]) -> tuple[Mapper, ...]:
     return (add, *mappers)
 
 
-def add(run: Run, attributes: dict[str, AttributeValue]) -> None:
+def add(run: RunView, attributes: dict[str, AttributeValue]) -> None:
     """Add the price of a model call, in US dollars, and by which price list that is."""
     library = _library()
     if library is None or attributes.get(semconv.OPERATION_NAME) not in _PRICED:
@@ -66,7 +65,7 @@ def add(run: Run, attributes: dict[str, AttributeValue]) -> None:
     provider = attributes.get(semconv.PROVIDER_NAME)
     if not usage or type(provider) is not str:
         return
-    started = datetime.fromtimestamp((run.start_ns + run.offset_ns) / _NANOSECONDS, UTC)
+    started = datetime.fromtimestamp(run.started_ns / _NANOSECONDS, UTC)
     # The response's is the exact one; the request's may be an alias that the list knows.
     for name in (semconv.RESPONSE_MODEL, semconv.REQUEST_MODEL):
         model = attributes.get(name)

@@ -10,7 +10,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from opentelemetry.sdk.trace import TracerProvider
 
 import otel_callbacks
-from otel_callbacks import AsyncOTelCallbackHandler, OTelCallbackHandler
+from otel_callbacks import AsyncOTelCallbackHandler, AttributeValue, Mapper, OTelCallbackHandler, RunView
 
 
 def attach_by_config(chain: Runnable[str, str], handler: OTelCallbackHandler) -> str:
@@ -35,6 +35,17 @@ def settings() -> OTelCallbackHandler:
         return text.replace("secret", "")
 
     return OTelCallbackHandler(TracerProvider(), capture_errors=False, redactors=[redactor], mappers=[])
+
+
+def mapped() -> OTelCallbackHandler:
+    def add_team(run: RunView, attributes: dict[str, AttributeValue]) -> None:
+        if run.kind == "tool" and run.parent_id is not None and run.operation == "execute_tool":
+            attributes["team"] = run.name or run.id
+        attributes["seconds"] = run.started_ns / 1e9
+        attributes.pop("langchain.tags", None)
+
+    mapper: Mapper = add_team
+    return OTelCallbackHandler(mappers=[mapper])
 
 
 def link(handler: OTelCallbackHandler, run_id: UUID) -> str | None:

@@ -324,7 +324,7 @@ def test_a_child_that_starts_while_its_parent_is_ending_is_below_it(where: str) 
         start(under, uuid.uuid4(), LOUD, parent)
 
     def mapper(run: Any, attributes: Any) -> None:
-        if where == "in a mapper" and run.key == parent.int:
+        if where == "in a mapper" and run.id == str(parent):
             meanwhile()
 
     policy = Policy(raise_errors=True, mappers=(mapper,))
