@@ -71,6 +71,17 @@ TOOL_DESCRIPTION: Final = "gen_ai.tool.description"
 TOOL_CALL_ID: Final = "gen_ai.tool.call.id"
 TOOL_TYPE_FUNCTION: Final = "function"
 RETRIEVAL_TOP_K: Final = "gen_ai.retrieval.top_k"
+
+# Content: written where it is asked for, and only there.
+INPUT_MESSAGES: Final = "gen_ai.input.messages"
+OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
+SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"
+TOOL_DEFINITIONS: Final = "gen_ai.tool.definitions"
+TOOL_CALL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
+TOOL_CALL_RESULT: Final = "gen_ai.tool.call.result"
+RETRIEVAL_QUERY: Final = "gen_ai.retrieval.query.text"
+RETRIEVAL_DOCUMENTS: Final = "gen_ai.retrieval.documents"
+CONTENT_TRUNCATED: Final = "langchain.content.truncated"
 DATA_SOURCE_ID: Final = "gen_ai.data_source.id"
 
 # OpenTelemetry's general conventions (registry, session and user).
