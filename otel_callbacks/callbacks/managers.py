@@ -6,13 +6,14 @@ occasion per prompt; it is done once, for both worlds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, Union
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar, Union
 
 from otel_callbacks.callbacks import events
 from otel_callbacks.callbacks.base import BaseCallbackHandler
 from otel_callbacks.callbacks.bodies import Bodies
 from otel_callbacks.callbacks.configuration import configured, scope_of
 from otel_callbacks.callbacks.dispatch import adispatch, dispatch
+from otel_callbacks.callbacks.foreign import ForeignInstance
 from otel_callbacks.callbacks.ids import new_run_id
 from otel_callbacks.callbacks.mixins import CallbackManagerMixin
 from otel_callbacks.callbacks.runs import (
@@ -44,11 +45,16 @@ M = TypeVar("M", bound="BaseCallbackManager")
 R = TypeVar("R", bound=BaseRunManager)
 
 
-class BaseCallbackManager(Scoped, CallbackManagerMixin, Bodies):
+class BaseCallbackManager(ForeignInstance, Scoped, CallbackManagerMixin, Bodies):
     """Handlers, tags and metadata for the runs to be started, and the run that is their parent.
 
-    The arguments are copied. ``handlers`` and its like are lists and dicts of this manager alone: see ``views``.
+    The arguments are copied. ``handlers`` and its like are lists and dicts of this manager alone: see ``views``. Where
+    LangChain and LangGraph want a manager of theirs, it is one: see ``foreign``.
     """
+
+    foreign_bases: ClassVar[tuple[tuple[str, str], ...]] = (
+        ("langchain_core.callbacks.base", "BaseCallbackManager"),
+    )
 
     def __init__(
         self,
@@ -194,6 +200,11 @@ Callbacks: TypeAlias = Union[list[BaseCallbackHandler], BaseCallbackManager, Non
 class CallbackManager(BaseCallbackManager):
     """Starts runs in synchronous code."""
 
+    foreign_bases = (
+        *BaseCallbackManager.foreign_bases,
+        ("langchain_core.callbacks.manager", "CallbackManager"),
+    )
+
     def on_llm_start(
         self, serialized: dict[str, Any], prompts: list[str], run_id: UUID | None = None, **kwargs: Any
     ) -> list[CallbackManagerForLLMRun]:
@@ -276,6 +287,11 @@ class CallbackManager(BaseCallbackManager):
 
 class AsyncCallbackManager(BaseCallbackManager):
     """Starts runs in asynchronous code."""
+
+    foreign_bases = (
+        *BaseCallbackManager.foreign_bases,
+        ("langchain_core.callbacks.manager", "AsyncCallbackManager"),
+    )
 
     @property
     def is_async(self) -> bool:
