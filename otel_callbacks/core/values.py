@@ -160,7 +160,7 @@ def attribute(value: object, limit: int = DEFAULT_MAX_LENGTH) -> AttributeValue 
         ):
             return array
         # An eighth is for punctuation and for what marks the cuts, so that the JSON itself stays whole.
-        plain = _Walk(limit - limit // 8).plain(value, MAX_DEPTH)
+        plain = Walk(limit - limit // 8).plain(value, MAX_DEPTH)
         if type(plain) is list:
             kinds = set(map(type, plain))
             if len(kinds) == 1 and kinds <= _ARRAY_TYPES:
@@ -252,11 +252,11 @@ _KEY_TYPES: Final = frozenset(
 _COLLECTIONS: Final[tuple[type[Any], ...]] = (list, tuple, set, frozenset)
 
 
-class _Walk:
+class Walk:
     """One value on its way to nested lists, dicts and scalars that ``json`` writes strictly.
 
     Bounded in depth, in the elements of each collection, and in all by a budget of characters: three lists of a thousand
-    times the same list are a thousand million elements, and no cycle.
+    times the same list are a thousand million elements, and no cycle. `text`, `key`, `item`, `stranger` may be overridden.
     """
 
     __slots__ = ("_inside", "_left", "_limit")
@@ -265,13 +265,30 @@ class _Walk:
         self._limit = self._left = limit
         self._inside: set[int] = set()
 
+    def text(self, value: str) -> str:
+        """Return what is said of a string."""
+        return clean(value, max(self._left, 0))
+
+    def key(self, text: str) -> str:
+        """Return what is said of a dict's key."""
+        return text
+
+    def item(self, _key: str, value: Any, depth: int) -> Any:
+        """Return what is said of the *value* that a dict has under a key."""
+        return self.plain(value, depth)
+
+    def stranger(self, value: Any, _depth: int) -> Any:
+        """Return what is said of an object that is not understood."""
+        return type_name(value)
+
     def plain(self, value: Any, depth: int) -> Any:
+        """Return *value* as what ``json`` writes; at most *depth* collections deep."""
         kind = type(value)
         scalar = _SCALARS.get(kind)
         if scalar is None:
             return self._other(value, kind, depth)
         if kind is str:
-            text = clean(value, max(self._left, 0))
+            text = self.text(value)
             self._left -= len(text)
             return text
         self._left -= 8  # what a number costs, about
@@ -298,7 +315,7 @@ class _Walk:
         if issubclass(kind, dict) or issubclass(kind, _COLLECTIONS):
             return self._collection(value, kind, depth)
         self._left -= 8
-        return _array(value) or type_name(value)
+        return _array(value) or self.stranger(value, depth)
 
     def _collection(self, value: Any, kind: type, depth: int) -> Any:
         if depth <= 0:
@@ -336,7 +353,7 @@ class _Walk:
             text = key_text(key)
             if text:
                 self._left -= len(text)
-                found[unique(text, found)] = self.plain(item, depth - 1)
+                found[unique(self.key(text), found)] = self.item(text, item, depth - 1)
         if taken < dict.__len__(value):
             found["…"] = f"[{dict.__len__(value) - taken} more]"
         return found

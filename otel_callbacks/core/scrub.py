@@ -1,0 +1,136 @@
+"""Foreign values on their way to plain structures: every text redacted, then cut; what a name says is secret, masked.
+
+Rules for this file: as `values` has it, nothing foreign is run. Objects are read by the fields that their class declares
+(pydantic's, dataclasses'), never printed.
+"""
+# The types of what is read here are unknown by nature.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+from otel_callbacks.core import values
+from otel_callbacks.core.reading import pairs, sequence
+from otel_callbacks.core.redact import MASK, Redactor, bounded, names_a_secret, redact, secrets
+
+CUT: Final = "…[truncated {} characters]"
+_DECLARED: Final = ("__pydantic_fields__", "__dataclass_fields__", "__attrs_attrs__")
+_KEPT: Final = (bool, type(None))  # is a password set: no secret
+
+
+class Scrub(values.Walk):
+    """Reads the values of one callback, until its budget of characters is spent."""
+
+    __slots__ = ("_redactors", "_string", "cut")
+
+    def __init__(self, budget: int, string: int, redactors: Sequence[Redactor]) -> None:
+        """Begin with *budget* characters in all; one text may have *string* of them."""
+        super().__init__(budget)
+        self._string = string
+        self._redactors = redactors
+        self.cut = False  # whether anything was left out or shortened
+
+    @property
+    def spent(self) -> bool:
+        """Tell that nothing more is read."""
+        return self._left <= 0
+
+    def say(self, text: str) -> str:
+        """Return *text* as it may be said, and count it."""
+        found = self.text(text)
+        self._left -= len(found)
+        return found
+
+    def text(self, value: str) -> str:
+        """Return a text redacted and cut, the cut marked."""
+        found, left_out = bounded(value, max(0, min(self._string, self._left)), self._redactors)
+        if left_out:
+            self.cut = True
+            found += CUT.format(left_out)
+        return values.clean(found, len(found))
+
+    def key(self, text: str) -> str:
+        """Return a dict's key redacted: data is kept by token or by e-mail address."""
+        return redact(secrets(text), self._redactors)
+
+    def item(self, key: str, value: Any, depth: int) -> Any:
+        """Return the value under *key*, masked where the key says that it is a secret."""
+        if names_a_secret(key) and type(value) not in _KEPT:
+            return MASK
+        return self.plain(value, depth)
+
+    def stranger(self, value: Any, depth: int) -> Any:
+        """Return the declared fields of an object; of one that declares none, its class."""
+        kind = type(value)
+        for declaration in _DECLARED:
+            declared = of_class(kind, declaration)
+            names: list[Any]
+            if issubclass(type(declared), dict):
+                names = [name for name, _ in pairs(declared, values.MAX_ITEMS)]
+            else:
+                names = [getattr(item, "name", None) for item in sequence(declared)]
+            if names and depth > 0:
+                return self._fields(value, [name for name in names if type(name) is str], depth)
+        return values.type_name(value)
+
+    def _fields(self, value: Any, names: list[str], depth: int) -> Any:
+        if id(value) in self._inside:
+            return "<cycle>"
+        self._inside.add(id(value))
+        try:
+            held = _held(value)
+            return {
+                self.key(name): self.item(name, held[name], depth - 1)
+                for name in names
+                if name in held and self._left > 0
+            }
+        finally:
+            self._inside.discard(id(value))
+
+    def parsed(self, text: str) -> Any:
+        """Return the object or list that *text* is the JSON of, as it may be said; else the text."""
+        if len(text) <= self._string and text[:1] in {"{", "["}:
+            try:
+                found = json.loads(text)
+            except (ValueError, RecursionError):
+                return self.say(text)
+            return self.plain(found, values.MAX_DEPTH)
+        return self.say(text)
+
+    def whole(self, value: Any) -> Any:
+        """Return any value as it may be said; JSON text as what it means."""
+        text = values.string(value)
+        return self.plain(value, values.MAX_DEPTH) if text is None else self.parsed(text)
+
+
+def of_class(kind: type, name: str) -> Any:
+    """Return an attribute of a class, without asking its metaclass."""
+    for base in type.__getattribute__(kind, "__mro__"):
+        found = type.__getattribute__(base, "__dict__").get(name)
+        if found is not None:
+            return found
+    return None
+
+
+def _held(value: Any) -> dict[str, Any]:
+    """Return what an instance holds in its dict and its slots, without running its code."""
+    held: dict[str, Any] = {}
+    for base in type.__getattribute__(type(value), "__mro__"):
+        for name, member in pairs(dict(type.__getattribute__(base, "__dict__"))):
+            if type(member) is _MEMBER:
+                try:
+                    held[name] = cast("Any", member).__get__(value)
+                except AttributeError:
+                    continue
+    found = object.__getattribute__(value, "__dict__") if not held else None
+    return {**held, **found} if type(found) is dict else held
+
+
+class _Slotted:
+    __slots__ = ("member",)
+
+
+_MEMBER: Final[type] = type(vars(_Slotted)["member"])
