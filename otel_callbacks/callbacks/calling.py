@@ -13,12 +13,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from otel_callbacks.callbacks.types import conversation_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from otel_callbacks.callbacks.roster import Call, Handler
 
 _logger = logging.getLogger("otel_callbacks.callbacks")
 
-Occasion: TypeAlias = "tuple[tuple[Any, ...], dict[str, Any]]"
-"""One event in one run: what every handler's method is called with, by position and by keyword."""
+Occasion: TypeAlias = (
+    "tuple[tuple[Any, ...], dict[str, Any], tuple[str, ...] | None, Mapping[str, Any] | None]"
+)
+"""One event in one run: what every handler's method is called with by position and by keyword; the tags and the metadata, if
+there are any, of which each gets a copy. Only one thread at a time may ``tell`` of it."""
 
 Failures: TypeAlias = "list[BaseException]"
 """What has to reach the caller."""
@@ -29,21 +34,31 @@ def tell(call: Call, handler: Handler, occasion: Occasion) -> Any:
     for switch in call.asks:
         if getattr(handler, switch):
             return None
-    args, kwargs = occasion
-    own = kwargs.copy()
-    if (tags := own.get("tags")) is not None:
-        own["tags"] = [*tags]
-    if (metadata := own.get("metadata")) is not None:
-        own["metadata"] = {**metadata}
+    args, kwargs, tags, metadata = occasion
+    if tags is not None:
+        kwargs["tags"] = [*tags]
+    if metadata is not None:
+        kwargs["metadata"] = {**metadata}
     if call.as_prompt:
         serialized, conversations, *rest = args
         args = (serialized, [conversation_text(messages) for messages in conversations], *rest)
     if call.fallback is None:
-        return getattr(handler, call.name)(*args, **own)
+        return getattr(handler, call.name)(*args, **kwargs)
     try:
-        return getattr(handler, call.name)(*args, **own)
+        return getattr(handler, call.name)(*args, **kwargs)
     except NotImplementedError:
         return tell(call.fallback[0], handler, occasion) if call.fallback else None
+
+
+def told_apart(occasion: Occasion) -> Occasion:
+    """Return *occasion* for another thread."""
+    args, kwargs, tags, metadata = occasion
+    return args, kwargs.copy(), tags, metadata
+
+
+def occasion_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Occasion:
+    """Return the event that these arguments, ``tags`` and ``metadata`` among them perhaps, tell of."""
+    return args, kwargs, kwargs.get("tags"), kwargs.get("metadata")
 
 
 async def finish(

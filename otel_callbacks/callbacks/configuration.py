@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from otel_callbacks.callbacks.roster import Handler, Roster
 from otel_callbacks.callbacks.scope import Scope
 from otel_callbacks.callbacks.stdout import StdOutCallbackHandler
+from otel_callbacks.callbacks.views import Scoped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -82,12 +83,13 @@ def scope_of(callbacks: Any) -> Scope:
     """Return what *callbacks* (a list of handlers, a manager of ours or of LangChain's, or None) amount to."""
     if callbacks is None:
         return Scope()
+    if isinstance(
+        callbacks, Scoped
+    ):  # first: a manager that is asked in vain whether it is a list looks for LangChain
+        return callbacks.scope
     if isinstance(callbacks, (list, tuple)):
         row = Roster(cast("Iterable[Handler]", callbacks))
         return Scope(row, row)
-    scope = getattr(callbacks, "scope", None)
-    if isinstance(scope, Scope):
-        return scope
     return Scope.of(
         callbacks.handlers,
         callbacks.inheritable_handlers,

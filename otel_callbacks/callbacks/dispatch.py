@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from otel_callbacks.callbacks import blocking
-from otel_callbacks.callbacks.calling import Failures, Occasion, failed, finish, tell
+from otel_callbacks.callbacks.calling import Failures, Occasion, failed, finish, occasion_of, tell, told_apart
 from otel_callbacks.callbacks.events import EVENTS, Event
 from otel_callbacks.callbacks.roster import Handler, Roster
 from otel_callbacks.callbacks.waiting import in_copied_context, in_thread, shielded
@@ -119,9 +119,9 @@ def handle_event(
     """Send an event of any name to *handlers* that do not switch it off, from synchronous code."""
     event = _named(event_name, ignore_condition_name)
     roster = Roster(handlers)
-    plan = roster.plan(event)
+    plan = roster.plans[event]
     if plan is not None:
-        dispatch(plan, roster, event, ((args, kwargs),))
+        dispatch(plan, roster, event, (occasion_of(args, kwargs),))
 
 
 async def ahandle_event(
@@ -130,9 +130,9 @@ async def ahandle_event(
     """Send an event of any name to *handlers* that do not switch it off, from a coroutine."""
     event = _named(event_name, ignore_condition_name)
     roster = Roster(handlers)
-    plan = roster.plan(event)
+    plan = roster.plans[event]
     if plan is not None:
-        await adispatch(plan, roster, event, ((args, kwargs),))
+        await adispatch(plan, roster, event, (occasion_of(args, kwargs),))
 
 
 @lru_cache(_NAMES)
@@ -180,7 +180,7 @@ async def _perform(call: Call, handler: Handler, occasion: Occasion, failures: F
         if call.is_coroutine:
             result = tell(call, handler, occasion)
         else:
-            result = await in_thread(tell, call, handler, occasion)
+            result = await in_thread(tell, call, handler, told_apart(occasion))
         if result is not None and isinstance(result, Coroutine):
             await finish(call, handler, occasion, result, failures)
     except BaseException as error:  # noqa: BLE001 - collected: the others get their event first
@@ -204,10 +204,8 @@ def _undoing(
     for occasion in occasions:
         strangers = {call.place for call, missed in unreached.values() if missed is occasion}
         witnesses = Roster(handler for place, handler in enumerate(roster) if place not in strangers)
-        plan = witnesses.plan(event.undo)
+        plan = witnesses.plans[event.undo]
         if plan is not None:
-            about = {key: occasion[1][key] for key in _OF_EVERY_EVENT}
-            yield plan, witnesses, event.undo, (((reason,), about),)
-
-
-_OF_EVERY_EVENT: Final = ("run_id", "parent_run_id", "tags")
+            _, kwargs, tags, _ = occasion
+            about = {key: kwargs[key] for key in ("run_id", "parent_run_id")}
+            yield plan, witnesses, event.undo, (((reason,), about, tags, None),)

@@ -6,7 +6,8 @@ occasion per prompt; it is done once, for both worlds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias, TypeVar, Union
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeAlias, TypeVar, Union
 
 from otel_callbacks.callbacks import events
 from otel_callbacks.callbacks.base import BaseCallbackHandler
@@ -33,7 +34,7 @@ from otel_callbacks.callbacks.scope import Scope
 from otel_callbacks.callbacks.views import Scoped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from uuid import UUID
 
     from otel_callbacks.callbacks.calling import Occasion
@@ -43,6 +44,15 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound="BaseCallbackManager")
 R = TypeVar("R", bound=BaseRunManager)
+
+
+_new: Final[Callable[[type[M]], M]] = object.__new__
+
+
+@lru_cache(64)
+def _makes_itself(kind: type[BaseCallbackManager]) -> bool:
+    """Return whether the class has a constructor of its own, which may have more to set up."""
+    return kind.__init__ is not BaseCallbackManager.__init__
 
 
 class BaseCallbackManager(ForeignInstance, Scoped, CallbackManagerMixin, Bodies):
@@ -67,7 +77,6 @@ class BaseCallbackManager(ForeignInstance, Scoped, CallbackManagerMixin, Bodies)
         metadata: Mapping[str, Any] | None = None,
         inheritable_metadata: Mapping[str, Any] | None = None,
     ) -> None:
-        self._views = None
         self._scope = Scope.of(
             handlers,
             inheritable_handlers,
@@ -81,7 +90,7 @@ class BaseCallbackManager(ForeignInstance, Scoped, CallbackManagerMixin, Bodies)
     @classmethod
     def of(cls, scope: Scope) -> Self:
         """Return a manager with *scope*."""
-        if cls.__init__ is not BaseCallbackManager.__init__:  # a subclass may have more to set up
+        if _makes_itself(cls):  # type: ignore[arg-type]  # mypy does not know that a class is hashable
             return cls(
                 handlers=scope.handlers,
                 inheritable_handlers=scope.inheritable_handlers,
@@ -91,9 +100,8 @@ class BaseCallbackManager(ForeignInstance, Scoped, CallbackManagerMixin, Bodies)
                 metadata=scope.metadata,
                 inheritable_metadata=scope.inheritable_metadata,
             )
-        manager = cls.__new__(cls)
-        manager._views = None  # noqa: SLF001 - this class's own
-        manager._scope = scope  # noqa: SLF001 - likewise
+        manager = _new(cls)
+        manager._scope = scope  # noqa: SLF001 - this class's own
         return manager
 
     @property
@@ -168,18 +176,16 @@ class BaseCallbackManager(ForeignInstance, Scoped, CallbackManagerMixin, Bodies)
             )
         )
 
-    def _starting(self, kind: type[R], run_id: UUID | None, kwargs: dict[str, Any]) -> R:
-        """Make a run, and put what only its start says into *kwargs*."""
-        scope = self.scope
-        kwargs["metadata"] = scope.metadata
-        return kind.of(run_id or new_run_id(), scope)
-
-    def _starting_each(
+    def _starting(
         self, kind: type[R], inputs: Sequence[tuple[Any, ...]], run_id: UUID | None, kwargs: dict[str, Any]
     ) -> tuple[list[R], list[Occasion]]:
         """Make a run for each of *inputs*, the first with *run_id*, and what is to be told of its start."""
-        runs = [self._starting(kind, None if n else run_id, kwargs) for n in range(len(inputs))]
-        return runs, [run.occasion(args, kwargs.copy()) for run, args in zip(runs, inputs, strict=True)]
+        scope = self.scope
+        runs = [kind.of((None if n else run_id) or new_run_id(), scope) for n in range(len(inputs))]
+        return runs, [
+            run.occasion(args, kwargs.copy(), scope, scope.metadata)
+            for run, args in zip(runs, inputs, strict=True)
+        ]
 
     def _custom(
         self, name: str, data: Any, run_id: UUID | None, kwargs: dict[str, Any]
@@ -189,8 +195,8 @@ class BaseCallbackManager(ForeignInstance, Scoped, CallbackManagerMixin, Bodies)
             raise ValueError(
                 f"A custom event carries its data in 'data' alone, not in {', '.join(map(repr, kwargs))}."
             )
-        about = {"run_id": run_id or new_run_id(), "tags": scope.tags, "metadata": scope.metadata}
-        return scope.handlers.plan(events.CUSTOM_EVENT), ((name, data), about)
+        occasion = (name, data), {"run_id": run_id or new_run_id()}, scope.tags, scope.metadata
+        return scope.handlers.plans[events.CUSTOM_EVENT], occasion
 
 
 Callbacks: TypeAlias = Union[list[BaseCallbackHandler], BaseCallbackManager, None]  # noqa: UP007 - evaluated by pydantic
@@ -227,8 +233,9 @@ class CallbackManager(BaseCallbackManager):
         self, serialized: dict[str, Any] | None, inputs: Any, run_id: UUID | None = None, **kwargs: Any
     ) -> CallbackManagerForChainRun:
         """Start the run of a chain; its name is *kwargs*' ``name``."""
-        run = self._starting(CallbackManagerForChainRun, run_id, kwargs)
-        run.send(events.CHAIN_START, (serialized, inputs), kwargs)
+        scope = self._scope or self.scope
+        run = CallbackManagerForChainRun.of(run_id or new_run_id(), scope)
+        run.send(events.CHAIN_START, (serialized, inputs), kwargs, scope.metadata)
         return run
 
     def on_tool_start(
@@ -242,8 +249,9 @@ class CallbackManager(BaseCallbackManager):
     ) -> CallbackManagerForToolRun:
         """Start the run of a tool; *inputs* are its arguments by name."""
         kwargs["inputs"] = inputs
-        run = self._starting(CallbackManagerForToolRun, run_id, kwargs)
-        run.send(events.TOOL_START, (serialized, input_str), kwargs)
+        scope = self._scope or self.scope
+        run = CallbackManagerForToolRun.of(run_id or new_run_id(), scope)
+        run.send(events.TOOL_START, (serialized, input_str), kwargs, scope.metadata)
         return run
 
     def on_retriever_start(
@@ -255,8 +263,9 @@ class CallbackManager(BaseCallbackManager):
         **kwargs: Any,
     ) -> CallbackManagerForRetrieverRun:
         """Start the run of a retriever."""
-        run = self._starting(CallbackManagerForRetrieverRun, run_id, kwargs)
-        run.send(events.RETRIEVER_START, (serialized, query), kwargs)
+        scope = self._scope or self.scope
+        run = CallbackManagerForRetrieverRun.of(run_id or new_run_id(), scope)
+        run.send(events.RETRIEVER_START, (serialized, query), kwargs, scope.metadata)
         return run
 
     def on_custom_event(self, name: str, data: Any, run_id: UUID | None = None, **kwargs: Any) -> None:
@@ -267,7 +276,7 @@ class CallbackManager(BaseCallbackManager):
         """
         plan, occasion = self._custom(name, data, run_id, kwargs)
         if plan is not None:
-            dispatch(plan, self._scope.handlers, events.CUSTOM_EVENT, (occasion,))
+            dispatch(plan, self.scope.handlers, events.CUSTOM_EVENT, (occasion,))
 
     def _start_each(
         self,
@@ -277,9 +286,9 @@ class CallbackManager(BaseCallbackManager):
         run_id: UUID | None,
         kwargs: dict[str, Any],
     ) -> list[R]:
-        runs, occasions = self._starting_each(kind, inputs, run_id, kwargs)
+        runs, occasions = self._starting(kind, inputs, run_id, kwargs)
         roster = self.scope.handlers
-        plan = roster.plan(event)
+        plan = roster.plans[event]
         if plan is not None:
             dispatch(plan, roster, event, occasions)
         return runs
@@ -322,8 +331,9 @@ class AsyncCallbackManager(BaseCallbackManager):
         self, serialized: dict[str, Any] | None, inputs: Any, run_id: UUID | None = None, **kwargs: Any
     ) -> AsyncCallbackManagerForChainRun:
         """Start the run of a chain; its name is *kwargs*' ``name``."""
-        run = self._starting(AsyncCallbackManagerForChainRun, run_id, kwargs)
-        await run.send(events.CHAIN_START, (serialized, inputs), kwargs)
+        scope = self._scope or self.scope
+        run = AsyncCallbackManagerForChainRun.of(run_id or new_run_id(), scope)
+        await run.send(events.CHAIN_START, (serialized, inputs), kwargs, scope.metadata)
         return run
 
     async def on_tool_start(
@@ -337,8 +347,9 @@ class AsyncCallbackManager(BaseCallbackManager):
     ) -> AsyncCallbackManagerForToolRun:
         """Start the run of a tool; *inputs* are its arguments by name."""
         kwargs["inputs"] = inputs
-        run = self._starting(AsyncCallbackManagerForToolRun, run_id, kwargs)
-        await run.send(events.TOOL_START, (serialized, input_str), kwargs)
+        scope = self._scope or self.scope
+        run = AsyncCallbackManagerForToolRun.of(run_id or new_run_id(), scope)
+        await run.send(events.TOOL_START, (serialized, input_str), kwargs, scope.metadata)
         return run
 
     async def on_retriever_start(
@@ -350,8 +361,9 @@ class AsyncCallbackManager(BaseCallbackManager):
         **kwargs: Any,
     ) -> AsyncCallbackManagerForRetrieverRun:
         """Start the run of a retriever."""
-        run = self._starting(AsyncCallbackManagerForRetrieverRun, run_id, kwargs)
-        await run.send(events.RETRIEVER_START, (serialized, query), kwargs)
+        scope = self._scope or self.scope
+        run = AsyncCallbackManagerForRetrieverRun.of(run_id or new_run_id(), scope)
+        await run.send(events.RETRIEVER_START, (serialized, query), kwargs, scope.metadata)
         return run
 
     async def on_custom_event(self, name: str, data: Any, run_id: UUID | None = None, **kwargs: Any) -> None:
@@ -362,7 +374,7 @@ class AsyncCallbackManager(BaseCallbackManager):
         """
         plan, occasion = self._custom(name, data, run_id, kwargs)
         if plan is not None:
-            await adispatch(plan, self._scope.handlers, events.CUSTOM_EVENT, (occasion,))
+            await adispatch(plan, self.scope.handlers, events.CUSTOM_EVENT, (occasion,))
 
     async def _start_each(
         self,
@@ -372,9 +384,9 @@ class AsyncCallbackManager(BaseCallbackManager):
         run_id: UUID | None,
         kwargs: dict[str, Any],
     ) -> list[R]:
-        runs, occasions = self._starting_each(kind, inputs, run_id, kwargs)
+        runs, occasions = self._starting(kind, inputs, run_id, kwargs)
         roster = self.scope.handlers
-        plan = roster.plan(event)
+        plan = roster.plans[event]
         if plan is not None:
             await adispatch(plan, roster, event, occasions)
         return runs

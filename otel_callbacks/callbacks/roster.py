@@ -74,8 +74,23 @@ class Plan(NamedTuple):
     others: tuple[Call, ...]
 
 
-Plans: TypeAlias = "dict[Event, Plan | None]"
-"""What is known so far: the calls to make for an event; None if nobody wants it."""
+Described: TypeAlias = "tuple[type, Any]"
+"""A handler's class and the handler, or the class alone (twice) where it says all there is to say."""
+
+
+class Plans(dict["Event", "Plan | None"]):
+    """The calls to make for each event; None if nobody wants it. It fills when it is asked."""
+
+    __slots__ = ("_row",)
+
+    def __init__(self, row: tuple[Described, ...]) -> None:
+        super().__init__()
+        self._row = row
+
+    def __missing__(self, event: Event) -> Plan | None:
+        """Work the plan out and keep it."""
+        plan = self[event] = _plan(self._row, event)
+        return plan
 
 
 class Roster(tuple[Handler, ...]):  # noqa: SLOT001 - a tuple's subclass cannot have slots, and this one has a memory
@@ -112,80 +127,70 @@ class Roster(tuple[Handler, ...]):  # noqa: SLOT001 - a tuple's subclass cannot 
         """Return the row without *handler*."""
         return Roster(member for member in self if member is not handler) if self.has(handler) else self
 
-    def plan(self, event: Event) -> Plan | None:
-        """Return the calls to make for *event*; None if nobody wants it."""
-        try:
-            return self.plans[event]
-        except KeyError:
-            plan = self.plans[event] = _plan(self, event)
-            return plan
-
 
 def _plans(row: tuple[Handler, ...]) -> Plans:
     """Return the plans of *row*: those of its classes, unless one of its handlers is more than an instance of its class."""
+    kinds = tuple(map(type, row))
     for handler in row:
         if not _PLANNED_BY.isdisjoint(getattr(handler, "__dict__", _NOTHING)):
-            return {}
-    common = _common_plans(tuple(map(type, row)))
-    return {} if common is None else common
+            break
+    else:
+        plans = _common_plans(kinds)
+        if plans is not None:
+            return plans
+    return Plans(tuple(zip(kinds, row, strict=True)))
 
 
 @lru_cache(_KNOWN_ROWS)
 def _common_plans(kinds: tuple[type, ...]) -> Plans | None:
     """Return the plans for every row of plain instances of *kinds*; None where the classes do not say it all."""
-    return {} if all(map(_says_it_all, kinds)) else None
+    return Plans(tuple(zip(kinds, kinds, strict=True))) if all(map(_says_it_all, kinds)) else None
 
 
 def _says_it_all(kind: type) -> bool:
-    return (
-        kind.__getattribute__ is object.__getattribute__
-        and not hasattr(kind, "__getattr__")
-        and isinstance(getattr(kind, _RUN_INLINE, False), bool)
-    )
+    getters = {getattr(kind, "__getattribute__"), getattr(kind, "__getattr__", None)}  # noqa: B009 - types differ
+    return getters == {object.__getattribute__, None} and isinstance(getattr(kind, _RUN_INLINE, False), bool)
 
 
 EMPTY: Final = Roster()
 
 
-def _plan(roster: Roster, event: Event) -> Plan | None:
+def _plan(row: tuple[Described, ...], event: Event) -> Plan | None:
     inline: list[Call] = []
     others: list[Call] = []
-    for place, handler in enumerate(roster):
-        call = _call(place, handler, event)
+    for place, described in enumerate(row):
+        call = _call(place, described, event)
         if call is not None:
-            (inline if getattr(handler, _RUN_INLINE, False) else others).append(call)
+            (inline if getattr(described[1], _RUN_INLINE, False) else others).append(call)
     return Plan(tuple(inline), tuple(others)) if inline or others else None
 
 
 def _call(
-    place: int, handler: Handler, event: Event, *, asked: tuple[str, ...] = (), as_prompt: bool = False
+    place: int, described: Described, event: Event, *, asked: tuple[str, ...] = (), as_prompt: bool = False
 ) -> Call | None:
-    own: Mapping[str, Any] = getattr(handler, "__dict__", _NOTHING)
-    if event.name not in own and event.name in unfit(_class_of(handler)):
+    kind, handler = described
+    own: Mapping[str, Any] = _NOTHING if handler is kind else getattr(handler, "__dict__", _NOTHING)
+    if event.name not in own and event.name in unfit(kind):
         return None
     asks = asked
     if event.ignore is not None:
-        switch = getattr(_class_of(handler), event.ignore, None)
+        switch = getattr(kind, event.ignore, None)
         if isinstance(switch, bool):
             if getattr(handler, event.ignore):
                 return None
         elif event.ignore in own or (switch is not None and switch not in _OWN_SWITCHES):
             asks = (*asked, event.ignore)
-    is_base_method = event.name not in own and _is_base_method(_class_of(handler), event.name)
+    is_base_method = event.name not in own and _is_base_method(kind, event.name)
     fallback = None
     if event.fallback is not None:
         if is_base_method:  # the method would do nothing but ask for the fallback
-            return _call(place, handler, event.fallback, asked=asks, as_prompt=True)
-        instead = _call(place, handler, event.fallback, as_prompt=True)
+            return _call(place, described, event.fallback, asked=asks, as_prompt=True)
+        instead = _call(place, described, event.fallback, as_prompt=True)
         fallback = () if instead is None else (instead,)
     method = None if is_base_method else getattr(handler, event.name, None)
     if method is None:
         return None
     return Call(place, event.name, asks, _is_coroutine_function(method), as_prompt, fallback)
-
-
-def _class_of(handler: object) -> type:
-    return type(handler)
 
 
 def _is_base_method(kind: type, name: str) -> bool:

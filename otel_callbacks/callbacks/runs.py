@@ -6,7 +6,7 @@ table of ``events``, and how it is sent is ``dispatch``'s. The two worlds differ
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 from otel_callbacks.callbacks import events
 from otel_callbacks.callbacks.dispatch import adispatch, dispatch
@@ -23,7 +23,7 @@ from otel_callbacks.callbacks.views import Scoped
 from otel_callbacks.callbacks.waiting import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from uuid import UUID
 
     from otel_callbacks.callbacks.calling import Occasion
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
         GenerationChunk,
         LLMResult,
     )
+
+R = TypeVar("R", bound="BaseRunManager")
+
+_new: Final[Callable[[type[R]], R]] = object.__new__
 
 
 class BaseRunManager(Scoped, RunManagerMixin):
@@ -60,7 +64,6 @@ class BaseRunManager(Scoped, RunManagerMixin):
         inheritable_metadata: Mapping[str, Any] | None = None,
     ) -> None:
         self.run_id = run_id
-        self._views = None
         self._scope = Scope.of(
             handlers,
             inheritable_handlers,
@@ -74,10 +77,9 @@ class BaseRunManager(Scoped, RunManagerMixin):
     @classmethod
     def of(cls, run_id: UUID, scope: Scope) -> Self:
         """Return the manager of run *run_id*, started in *scope*."""
-        run = cls.__new__(cls)
+        run = _new(cls)
         run.run_id = run_id
         run._scope = scope  # noqa: SLF001 - this class's own
-        run._views = None  # noqa: SLF001 - likewise
         return run
 
     @classmethod
@@ -85,13 +87,17 @@ class BaseRunManager(Scoped, RunManagerMixin):
         """Return the manager of a run that nobody watches."""
         return cls.of(new_run_id(), Scope())
 
-    def occasion(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Occasion:
-        """Return an event of this run: *kwargs*, which is used up, and what says whose event it is."""
-        scope = self.scope
+    def occasion(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        scope: Scope,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Occasion:
+        """Return an event of this run in *scope*; *kwargs* is used up."""
         kwargs["run_id"] = self.run_id
         kwargs["parent_run_id"] = scope.parent_run_id
-        kwargs["tags"] = scope.tags
-        return args, kwargs
+        return args, kwargs, scope.tags, metadata
 
 
 class RunManager(BaseRunManager):
@@ -107,12 +113,19 @@ class RunManager(BaseRunManager):
         """Report that an attempt failed and will be repeated."""
         self.send(events.RETRY, (retry_state,), kwargs)
 
-    def send(self, event: Event, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Send *event* of this run; *kwargs* is used up."""
-        roster = self.scope.handlers
-        plan = roster.plan(event)
+    def send(
+        self,
+        event: Event,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        metadata: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Send *event* of this run; *kwargs* is used up, *metadata* is what a start says."""
+        scope = self._scope or self.scope
+        roster = scope.handlers
+        plan = roster.plans[event]
         if plan is not None:
-            dispatch(plan, roster, event, (self.occasion(args, kwargs),))
+            dispatch(plan, roster, event, (self.occasion(args, kwargs, scope, metadata),))
 
 
 class ParentRunManager(RunManager):
@@ -124,7 +137,7 @@ class ParentRunManager(RunManager):
 
     def get_child(self, tag: str | None = None) -> CallbackManager:
         """Return the manager to start runs with inside this one; *tag* is for those, not for their children."""
-        return self.manager_class.of(self.scope.child(self.run_id, tag))
+        return self.manager_class.of((self._scope or self.scope).child(self.run_id, tag))
 
 
 class AsyncRunManager(BaseRunManager):
@@ -144,13 +157,20 @@ class AsyncRunManager(BaseRunManager):
         """Report that an attempt failed and will be repeated."""
         await self.send(events.RETRY, (retry_state,), kwargs)
 
-    def send(self, event: Event, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Awaitable[None]:
-        """Send *event* of this run when awaited; *kwargs* is used up."""
-        roster = self.scope.handlers
-        plan = roster.plan(event)
+    def send(
+        self,
+        event: Event,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Awaitable[None]:
+        """Send *event* of this run when awaited; *kwargs* is used up, *metadata* is what a start says."""
+        scope = self._scope or self.scope
+        roster = scope.handlers
+        plan = roster.plans[event]
         if plan is None:
             return NOTHING
-        return adispatch(plan, roster, event, (self.occasion(args, kwargs),))
+        return adispatch(plan, roster, event, (self.occasion(args, kwargs, scope, metadata),))
 
 
 class AsyncParentRunManager(AsyncRunManager):
@@ -166,7 +186,7 @@ class AsyncParentRunManager(AsyncRunManager):
 
     def get_child(self, tag: str | None = None) -> AsyncCallbackManager:
         """Return the manager to start runs with inside this one; *tag* is for those, not for their children."""
-        return self.manager_class.of(self.scope.child(self.run_id, tag))
+        return self.manager_class.of((self._scope or self.scope).child(self.run_id, tag))
 
 
 class CallbackManagerForLLMRun(RunManager, LLMManagerMixin):

@@ -6,6 +6,7 @@ Rules for this file: no operation changes its operand, none shares anything muta
 
 from __future__ import annotations
 
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
@@ -111,7 +112,7 @@ class Scope(NamedTuple):
         if tag is not None:
             tags = (*tags, tag)
         metadata = self.inheritable_metadata
-        return Scope(handed_on, handed_on, tags, inheritable_tags, metadata, metadata, run_id)
+        return _scope((handed_on, handed_on, tags, inheritable_tags, metadata, metadata, run_id))
 
     def merge(self, other: Scope) -> Scope:
         """Return the union: ours first, theirs after it; their metadata and our parent win."""
@@ -147,15 +148,22 @@ class Scope(NamedTuple):
         if local_metadata:
             metadata = _updated(metadata, local_metadata)
         handlers = self.handlers.adding(local_handlers) if local_handlers else self.handlers
-        return Scope(
-            handlers,
-            self.inheritable_handlers,
-            tags,
-            handed_tags,
-            metadata,
-            handed_metadata,
-            self.parent_run_id,
+        return _scope(
+            (
+                handlers,
+                self.inheritable_handlers,
+                tags,
+                handed_tags,
+                metadata,
+                handed_metadata,
+                self.parent_run_id,
+            )
         )
+
+
+_scope: Final = partial(
+    tuple.__new__, Scope
+)  # what Scope(...) comes to, without a Python function in between
 
 
 def _add_tags(local: Tags, inheritable: Tags, new: Tags, *, inherit: bool) -> tuple[Tags, Tags]:

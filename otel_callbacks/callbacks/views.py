@@ -4,7 +4,7 @@ LangChain's users, and LangGraph, change ``manager.handlers`` and its like in pl
 immutable, so what the attribute gives out is a plain list or dict *of this object*, and whoever asks for the scope next
 gets one that says what the list says by then. Two managers never share such a list; an assigned one is copied.
 
-Rules for this file: an object that nobody has looked into pays nothing.
+Rules for this file: an object that nobody has looked into pays nothing, beyond ``_scope or scope`` where it is in a hurry.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from otel_callbacks.callbacks.roster import Handler, Roster
 from otel_callbacks.callbacks.scope import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from uuid import UUID
 
 C = TypeVar("C")
@@ -50,10 +50,12 @@ class _View(Generic[C]):
 class Scoped:
     """Something that has a scope: a manager, or the manager of one run."""
 
-    __slots__ = ("__weakref__", "_scope", "_views")
+    __slots__ = ("__weakref__", "_lent", "_scope")
 
-    _scope: Scope
-    _views: dict[str, Any] | None
+    _scope: Scope | None
+    """None while lists are out that may have been changed: then ``scope`` reads them."""
+    _lent: _Lent
+    """Only there once something has been given out."""
 
     handlers: _View[list[Handler]] = _View(list)
     inheritable_handlers: _View[list[Handler]] = _View(list)
@@ -65,7 +67,7 @@ class Scoped:
     @property
     def parent_run_id(self) -> UUID | None:
         """For a manager the run that its runs are children of, for a run its parent."""
-        return self._scope.parent_run_id
+        return self.scope.parent_run_id
 
     @parent_run_id.setter
     def parent_run_id(self, run_id: UUID | None) -> None:
@@ -74,31 +76,36 @@ class Scoped:
     @property
     def scope(self) -> Scope:
         """The scope as it is now."""
-        if self._views is not None:
-            self._scope = _read(self._scope, self._views)
-        return self._scope
+        return self._scope or self._lent.read()
 
     @scope.setter
     def scope(self, scope: Scope) -> None:
-        self._scope = scope
-        if self._views is not None:
-            _write(self._views, scope)
+        if self._scope is None:
+            self._lent.write(scope)
+        else:
+            self._scope = scope
+
+    def _lend(self) -> _Lent:
+        if self._scope is not None:
+            self._lent = _Lent(self._scope)
+            self._scope = None
+        return self._lent
 
     def _give(self, name: str, kind: Callable[[Any], C]) -> C:
-        if self._views is None:
-            self._views = {}
-        if name not in self._views:
-            self._views[name] = kind(getattr(self._scope, name))
-        view: C = self._views[name]
+        lent = self._lend()
+        if name not in lent.views:
+            lent.views[name] = kind(getattr(lent.scope, name))
+        view: C = lent.views[name]
         return view
 
     def _take(self, name: str, view: Any) -> None:
-        self._views = {**(self._views or {}), name: view}
+        self._lend().views[name] = view
 
     def __getstate__(self) -> tuple[Any, dict[str, Any]]:
         """Return the state of a copy: the scope as it is now, and lists of its own."""
         plain, slots = _state(self)
-        return plain, {**slots, "_scope": self.scope, "_views": None}
+        slots.pop("_lent", None)
+        return plain, {**slots, "_scope": self.scope}
 
 
 def _state(holder: object) -> tuple[Any, dict[str, Any]]:
@@ -110,26 +117,35 @@ _ROSTERS: Final = ("handlers", "inheritable_handlers")
 _TAGS: Final = ("tags", "inheritable_tags")
 
 
-def _read(scope: Scope, views: Mapping[str, Any]) -> Scope:
-    fields: dict[str, Any] = {}
-    for name, view in views.items():
-        if name in _ROSTERS:
-            row: Roster = getattr(scope, name)
-            if len(row) != len(view) or not all(
-                map(is_, row, view)
-            ):  # else the roster keeps what it remembers
-                fields[name] = Roster(view)
-        else:
-            fields[name] = tuple(view) if name in _TAGS else dict(view)
-    return scope._replace(**fields) if fields else scope
+class _Lent:
+    """The lists and dicts that are out, and the scope as it was when they were last read."""
 
+    __slots__ = ("scope", "views")
 
-def _write(views: Mapping[str, Any], scope: Scope) -> None:
-    """Let the containers that are out say what *scope* says; they stay the same objects."""
-    for name, view in views.items():
-        value = getattr(scope, name)
-        if isinstance(view, list):
-            view[:] = value
-        else:
-            view.clear()
-            view.update(value)
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.views: dict[str, Any] = {}
+
+    def read(self) -> Scope:
+        """Return the scope that says what the containers say."""
+        fields: dict[str, Any] = {}
+        for name, view in self.views.items():
+            if name in _ROSTERS:
+                row: Roster = getattr(self.scope, name)
+                if len(row) != len(view) or not all(map(is_, row, view)):
+                    fields[name] = Roster(view)
+            else:
+                fields[name] = tuple(view) if name in _TAGS else dict(view)
+        self.scope = self.scope._replace(**fields)
+        return self.scope
+
+    def write(self, scope: Scope) -> None:
+        """Let the containers say what *scope* says; they stay the same objects."""
+        self.scope = scope
+        for name, view in self.views.items():
+            value = getattr(scope, name)
+            if isinstance(view, list):
+                view[:] = value
+            else:
+                view.clear()
+                view.update(value)

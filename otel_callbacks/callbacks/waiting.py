@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextvars import copy_context
 from types import coroutine
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -78,10 +78,10 @@ async def in_thread(function: Callable[..., T], *args: Any) -> T:
         raise
     if error is not None:
         raise error
-    return result
+    return cast("T", result)
 
 
-def _outcome(function: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
+def _outcome(function: Callable[..., T], args: tuple[Any, ...]) -> tuple[T | None, BaseException | None]:
     """Return an exception instead of raising it: some (StopIteration) a future cannot carry."""
     try:
         return function(*args), None

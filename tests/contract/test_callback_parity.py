@@ -319,7 +319,7 @@ class TestTheirHandlersHere:
         manager.on_chat_model_start({}, [[ours.HumanMessage("hi")]])
         run = manager.on_chain_start(None, {})
         assert seen == [(["Human: hi"], ["t"])]
-        assert run.scope.handlers.plan(CHAIN_START) is None
+        assert run.scope.handlers.plans[CHAIN_START] is None
 
     async def test_their_async_handlers_too(self) -> None:
         seen: list[Any] = []
@@ -331,4 +331,4 @@ class TestTheirHandlersHere:
         run = await ours.AsyncCallbackManager([Their()]).on_chain_start(None, "in")
         await run.on_chain_end({})
         assert seen == ["in"]
-        assert run.scope.handlers.plan(CHAIN_END) is None
+        assert run.scope.handlers.plans[CHAIN_END] is None

@@ -441,8 +441,8 @@ async def test_events_that_nobody_wants_cost_nothing_and_raise_nothing() -> None
     manager = AsyncCallbackManager([BaseCallbackHandler(), AsyncCallbackHandler()])
     run = await manager.on_chain_start(None, {})
     await run.on_chain_end({})
-    assert run.scope.handlers.plan(events.CHAIN_START) is None
-    assert run.scope.handlers.plan(events.CHAIN_END) is None
+    assert run.scope.handlers.plans[events.CHAIN_START] is None
+    assert run.scope.handlers.plans[events.CHAIN_END] is None
 
 
 async def test_ahandle_event_reaches_any_method() -> None:

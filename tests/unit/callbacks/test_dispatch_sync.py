@@ -521,7 +521,7 @@ class TestWhoIsCalled:
     def test_events_that_nobody_overrides_are_in_no_plan(self) -> None:
         run = CallbackManager([Recorder([]), AsyncCallbackHandler()]).on_chain_start(None, {})
         run.on_text("x")
-        assert run.scope.handlers.plan(events.TEXT) is None
-        start = run.scope.handlers.plan(events.CHAIN_START)
+        assert run.scope.handlers.plans[events.TEXT] is None
+        start = run.scope.handlers.plans[events.CHAIN_START]
         assert start is not None
         assert [len(calls) for calls in start] == [0, 1]
