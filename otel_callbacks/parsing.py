@@ -68,6 +68,37 @@ def one_of(*allowed: str) -> Callable[[str], str]:
     return parse
 
 
+CONTENT_MODES: Final = ("NO_CONTENT", "SPAN_ONLY", "EVENT_ONLY", "SPAN_AND_EVENT")
+ANY_CONTENT_MODE: Final = (
+    "NO_CONTENT, SPAN_ONLY, EVENT_ONLY or SPAN_AND_EVENT; true is SPAN_ONLY, false is NO_CONTENT"
+)
+
+
+def content_mode(text: str) -> str:
+    """Return where content goes, one of `CONTENT_MODES`."""
+    if text.upper() not in CONTENT_MODES:
+        raise ValueError
+    return text.upper()
+
+
+def content(text: str) -> str:
+    """Return where content goes, said by `CONTENT_MODES` or by any boolean."""
+    if text.lower() in _BOOLEANS:
+        return "SPAN_ONLY" if _BOOLEANS[text.lower()] else "NO_CONTENT"
+    return content_mode(text)
+
+
+REDACTORS: Final = ("secrets", "emails", "credit_cards", "phone_numbers", "ibans")
+
+
+def redactors(text: str) -> tuple[str, ...]:
+    """Return names of `REDACTORS`, each once, in their order."""
+    names = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
+    if not set(names) <= {*REDACTORS}:
+        raise ValueError
+    return names
+
+
 def exporters(text: str) -> tuple[str, ...]:
     """Return the names of exporters; none of them for ``none``."""
     names = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))

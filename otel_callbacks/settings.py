@@ -69,9 +69,12 @@ def _setting(
     secret: bool = False,
     wrong_is_default: bool = False,
 ) -> Any:
-    """Return a dataclass field that is a row of the table; ``OTLP:X`` stands for X of traces, then X of every signal."""
+    """Return a dataclass field that is a row of the table.
+
+    *name* may be several with blanks between; ``OTLP:X`` stands for X of traces, then X of every signal.
+    """
     signal = name.removeprefix("OTLP:")
-    names = (name,) if signal == name else (f"{_OTLP}TRACES_{signal}", f"{_OTLP}{signal}")
+    names = tuple(name.split()) if signal == name else (f"{_OTLP}TRACES_{signal}", f"{_OTLP}{signal}")
     row = {
         "names": names, "parse": parse, "default": default, "allowed": allowed, "doc": doc,
         "secret": secret, "wrong_is_default": wrong_is_default,
@@ -118,6 +121,36 @@ class Settings:
     max_value_length: int = _setting(
         32_768, "OTEL_CALLBACKS_MAX_VALUE_LENGTH", parsing.count, "a whole number of characters from 1",
         "Characters kept of one attribute's text.",
+    )  # fmt: skip
+    capture_content: str | None = _setting(
+        None, "OTEL_CALLBACKS_CAPTURE_CONTENT", parsing.content, parsing.ANY_CONTENT_MODE,
+        "Where messages, tools' arguments and results, queries and documents go; stronger than OpenTelemetry's own variable.",
+    )  # fmt: skip
+    genai_content: str = _setting(
+        "NO_CONTENT", "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", parsing.content_mode,
+        "NO_CONTENT, SPAN_ONLY, EVENT_ONLY or SPAN_AND_EVENT", "The same, for every instrumentation.", wrong_is_default=True,
+    )  # fmt: skip
+    max_content_bytes: int = _setting(
+        262_144, "OTEL_CALLBACKS_MAX_CONTENT_BYTES", parsing.count, "a whole number of bytes from 1",
+        "Bytes of all content of one span; the oldest messages are cut and left out first.",
+    )  # fmt: skip
+    max_attribute_bytes: int | None = _setting(
+        None, "OTEL_CALLBACKS_MAX_CONTENT_ATTRIBUTE_BYTES", parsing.count, "a whole number of bytes from 1",
+        "Bytes of one attribute's content, for a backend that cuts longer ones (Tempo at 2048): the JSON stays valid.",
+    )  # fmt: skip
+    sdk_value_length: int | None = _setting(
+        None, "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", parsing.count,
+        "a whole number of characters from 1", "Where the SDK cuts attributes: content is cut before, inside its JSON.",
+        wrong_is_default=True,
+    )  # fmt: skip
+    redactors: tuple[str, ...] | None = _setting(
+        None, "OTEL_CALLBACKS_REDACTORS", parsing.redactors, f"{', '.join(parsing.REDACTORS)}, with commas between",
+        "What is taken out of every text, beside secrets, which always are.",
+    )  # fmt: skip
+    completion_hook: str | None = _setting(
+        None, "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK", parsing.string,
+        "the name of an entry point in the group opentelemetry_genai_completion_hook",
+        "Gets the content of every model call, agent and workflow, for example to store it elsewhere (upload).",
     )  # fmt: skip
 
     emit_event: bool | None = _setting(

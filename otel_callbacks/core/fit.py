@@ -3,6 +3,8 @@
 Rules for this file: what is given has been redacted, is plain (`scrub`), and may be changed no more: new structures are
 returned. The newest of a list is kept the longest, because the end of a conversation is what a reader of a trace asks for.
 """
+# The types of what is read here are unknown by nature.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
 
 from __future__ import annotations
 

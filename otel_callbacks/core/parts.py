@@ -3,6 +3,8 @@
 Rules for this file: fields are read, nothing is called; media is said by reference (kind, type, size), its bytes are never
 copied or decoded; of a block that is not known, its type and its keys are said.
 """
+# The types of what is read here are unknown by nature.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class EventsObserver:
         failure = ended.failure
         if failure is not None and not failure.inherited and operation is not None:
             self._log.emit(EventName.EXCEPTION, exception(failure), run.reference, ended.time_ns, WARN)
-        wanted = run.content is not None if self._details is None else self._details
+        wanted = type(run.content) is Taken if self._details is None else self._details
         if wanted and not run.muted and operation in _DETAILED:
             self._log.emit(EventName.INFERENCE_DETAILS, details(run), run.reference, ended.time_ns)
 
@@ -106,8 +106,8 @@ def details(run: Run) -> dict[str, Any]:
         for name, value in run.attributes.items()
         if name.startswith(semconv.INFERENCE_DETAILS) and name != _OLD_NAME
     }
-    taken: Taken | None = run.content
-    if taken is not None:
+    taken = run.content
+    if type(taken) is Taken:  # what is for events
         said |= {name: value for name, key in _CONTENT if (value := getattr(taken, key)) is not None}
     return said
 
