@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from otel_callbacks.callbacks.managers import AsyncCallbackManager, BaseCallbackManager, CallbackManager
-from otel_callbacks.callbacks.surroundings import surroundings
+from otel_callbacks.callbacks.surroundings import inner_config, surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ def dispatch_custom_event(name: str, data: Any, *, config: Mapping[str, Any] | N
         name: What handlers know it by.
         data: Anything.
         config: As LangChain's: ``callbacks`` (a run's child manager) to take the place of the surroundings', and more
-            ``tags`` and ``metadata``.
+            ``tags`` and ``metadata``; nothing else counts.
 
     Raises:
         RuntimeError: There is no run around the call, and none in *config*.
@@ -45,7 +45,8 @@ async def adispatch_custom_event(name: str, data: Any, *, config: Mapping[str, A
 
 def _sender(kind: type[M], config: Mapping[str, Any] | None) -> tuple[M, UUID]:
     """Return the manager that sends the event, and the run that it is about."""
-    given = config or {}
+    given = dict(inner_config() or {})
+    given.update((key, value) for key, value in (config or {}).items() if value is not None)
     callbacks = given.get("callbacks")
     manager = kind.configure(
         surroundings() if callbacks is None else callbacks,

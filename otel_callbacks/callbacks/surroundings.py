@@ -6,13 +6,15 @@ when our body began.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from otel_callbacks.callbacks.ambient import current_place
 from otel_callbacks.callbacks.frameworks import langchain_config
 from otel_callbacks.callbacks.managers import CallbackManager
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from otel_callbacks.callbacks.managers import Callbacks
 
 
@@ -21,9 +23,18 @@ def surroundings() -> Callbacks:
 
     In a body it is a manager, of whichever world and library, whose ``parent_run_id`` is the body's run.
     """
-    place = current_place()
-    theirs = langchain_config()
-    if theirs is not None and (place is None or place.framework is not theirs):
-        callbacks: Callbacks = theirs["callbacks"]
+    config = inner_config()
+    if config is not None:
+        callbacks: Callbacks = config["callbacks"]
         return callbacks
+    place = current_place()
     return None if place is None else CallbackManager.of(place.run.scope.child(place.run.run_id))
+
+
+def inner_config() -> Mapping[str, Any] | None:
+    """Return LangChain's config if the innermost body is of LangChain's."""
+    config = langchain_config()
+    if config is None:
+        return None
+    place = current_place()
+    return config if place is None or place.framework is not config else None

@@ -340,4 +340,5 @@ class TestOtherLoops:
             (run,) = CallbackManager([handler]).on_llm_start({}, ["p"])
             run.on_llm_new_token("a")
             run.on_llm_end(object())  # type: ignore[arg-type]  # the answer does not matter
-            assert asyncio.run(read(handler)) == ["a"]
+            with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+                assert runner.run(read(handler)) == ["a"]
