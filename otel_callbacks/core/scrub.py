@@ -119,11 +119,11 @@ def _held(value: Any) -> dict[str, Any]:
     """Return what an instance holds in its dict and its slots, without running its code."""
     held: dict[str, Any] = {}
     for base in type.__getattribute__(type(value), "__mro__"):
-        member: Any
         for name, member in pairs(dict(type.__getattribute__(base, "__dict__"))):
             if type(member) is _MEMBER:
+                slot: Any = member
                 try:
-                    held[name] = member.__get__(value)
+                    held[name] = slot.__get__(value)
                 except AttributeError:
                     continue
     found = object.__getattribute__(value, "__dict__") if not held else None
