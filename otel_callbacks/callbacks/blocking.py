@@ -31,7 +31,8 @@ def run(coroutines: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
         return results
 
     def on_new_loop() -> list[T]:
-        with asyncio.Runner() as runner:
+        # With a factory the thread's own loop (``asyncio.set_event_loop``) stays what it was.
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
             return runner.run(together())
 
     try:
