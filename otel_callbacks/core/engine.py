@@ -125,7 +125,9 @@ class Engine:
         run.operation = description.operation
         return description
 
-    def _open(self, run: Run, description: Description, above: Any, previous: Any, *, framework: bool) -> None:
+    def _open(
+        self, run: Run, description: Description, above: Any, previous: Any, *, framework: bool
+    ) -> None:
         if description.hidden and not self._show_hidden:
             run.muted = run.hidden = True
             self._sink.hide(run, above, framework=framework)

@@ -24,6 +24,9 @@ MAX_LENGTHS: Final = 4  # all values of a run together are at most as long as so
 MAX_KEYS: Final = 64  # with the SDK's 128 attributes a span, what the run itself says has room
 _SHORT: Final = 256  # characters of a value that needs no look at what is left
 _IDENTITY: Final = frozenset(key for keys in semconv.IDENTITY_METADATA.values() for key in keys)
+_PLAIN: Final = frozenset({str, int, type(None)})
+MAX_IDENTITIES: Final = 1_024
+_identities: Final[dict[tuple[object, ...], Mapping[str, str]]] = {}
 _NUMBERED: Final = frozenset({int, UUID})  # what identifies somebody and is no text
 _names: dict[
     str, str | None
@@ -57,12 +60,29 @@ def add(run: Run, metadata: Mapping[str, Any], limit: int) -> None:
                 attributes[values.unique(name, attributes) if name in attributes else name] = converted
     if identified:
         found = _identity(source)
-        run.identity = found if run.identity is None else {**run.identity, **found}
+        if run.identity is None:
+            run.identity = found
+        elif run.identity is not found:  # nearly always it is the parent's
+            run.identity = {**run.identity, **found}
     if run.identity is not None:
         attributes.update(run.identity)
 
 
-def _identity(source: Mapping[str, Any]) -> dict[str, str]:
+def _identity(source: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return whose run it is, by attribute: the same object for the same metadata, as nearly every run of a trace has it."""
+    read = tuple(map(source.get, _IDENTITY))
+    if not _PLAIN.issuperset(map(type, read)):  # hashing anything else might run foreign code
+        return _identified(source)
+    known = _identities.get(read)
+    if known is None:
+        known = _identified(source)
+        if len(_identities) >= MAX_IDENTITIES:
+            _identities.clear()
+        _identities[read] = known
+    return known
+
+
+def _identified(source: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, keys in semconv.IDENTITY_METADATA.items():
         for key in keys:

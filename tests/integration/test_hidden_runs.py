@@ -83,7 +83,8 @@ def test_a_hidden_root_leaves_its_caller_current(scene: Scene) -> None:
         scene.mark("in body")
 
     with scene.caller():
-        RunnableLambda(body).invoke(1, {**scene.config, "tags": HIDDEN})
+        config: Any = {**scene.config, "tags": HIDDEN}
+        RunnableLambda(body).invoke(1, config)
     assert scene.tree == {CALLER: {"in body": {}}}
 
 

@@ -19,7 +19,7 @@ from otel_callbacks.core.engine import Engine
 from otel_callbacks.core.events import Description, RunEnded, RunKind, RunNoted
 from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.runs import RECENT_RUNS, Run, RunTable
-from otel_callbacks.semconv import EndReason
+from otel_callbacks.semconv import HIDDEN_TAG, EndReason
 from otel_callbacks.testing import FixedClock
 
 MAX_OPEN: Final = 12
@@ -55,6 +55,11 @@ class Sink:
     def mute(self, run: Run, parent: Any, *, framework: bool) -> None:
         assert run.span is None
         assert run.muted
+        self._stand_for(run, parent)
+
+    def hide(self, run: Run, parent: Any, *, framework: bool) -> None:
+        assert run.span is None
+        assert run.hidden
         self._stand_for(run, parent)
 
     def _stand_for(self, run: Run, parent: Any) -> None:
@@ -100,11 +105,19 @@ class Machine(RuleBasedStateMachine):
         policy=policies,
         again=st.booleans(),
         metadata=st.one_of(st.none(), st.dictionaries(st.text(), st.integers())),
+        hidden=st.sampled_from([(), (), (HIDDEN_TAG,)]),
     )
     def start(
-        self, run_id: Any, parent: Any, kind: RunKind, policy: Policy, again: bool, metadata: Any
+        self,
+        run_id: Any,
+        parent: Any,
+        kind: RunKind,
+        policy: Policy,
+        again: bool,
+        metadata: Any,
+        hidden: tuple[str, ...],
     ) -> None:
-        tags = self.tags.get(run_id, []) if again else []
+        tags = self.tags.get(run_id, []) if again else list(hidden)
         self.engine.start(kind, policy, run_id, parent, None, tags, metadata, {"name": "n"}, framework=again)
 
     @rule(policy=policies, count=st.integers(1, 20))

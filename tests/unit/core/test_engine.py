@@ -45,6 +45,9 @@ class Broken:
     def mute(self, run: Any, *_: Any, **__: Any) -> None:
         raise NotImplementedError
 
+    def hide(self, run: Any, *_: Any, **__: Any) -> None:
+        raise NotImplementedError
+
     def note(self, *_: Any) -> None:
         self._at("note")
 
