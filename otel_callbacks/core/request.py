@@ -1,20 +1,19 @@
 """What a model's start says: provider, model, parameters of the request, server.
 
 Rules for this file: sources in order of preference are ``invocation_params``, the ``ls_*`` metadata, the serialised
-constructor; a parameter that is absent or of a wrong type is left out.
+constructor; a parameter that is absent or of a wrong type is left out. What each integration puts where is recorded in
+``tests/recordings``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
-from typing import Any, Final, TypeAlias
-from urllib.parse import urlsplit
+from typing import Any, Final, TypeAlias, cast
 
 from otel_callbacks import semconv
-from otel_callbacks.core import values
+from otel_callbacks.core import provider, values
 from otel_callbacks.core.events import RunKind, RunStarted
-from otel_callbacks.core.reading import field, first, mapping, sequence
+from otel_callbacks.core.reading import field, mapping, pairs, sequence
 from otel_callbacks.core.values import AttributeValue
 from otel_callbacks.semconv import Operation
 
@@ -28,59 +27,164 @@ def describe(
     """
     metadata, parameters = event.metadata, mapping(event.extra.get("invocation_params"))
     constructor = mapping(event.serialized.get("kwargs"))
-    read = (
+    read: tuple[object, ...] = (
         event.kind,
         *map(parameters.get, _READ_PARAMETERS),
         *map(metadata.get, _READ_METADATA),
-        *map(constructor.get, _URL_KEYS),
-        first(event.serialized.get("id")),
-        mapping(event.extra.get("options")).get("ls_structured_output_format"),
+        *map(constructor.get, _READ_CONSTRUCTOR),
+        _wanted(event, parameters),
+        _shown(event, constructor),
+        _provider(event, parameters, constructor),
     )
     types = tuple(map(type, read))
     if not _PLAIN.issuperset(types):  # hashing anything else might run foreign code
-        return _describe(event, attributes, parameters)
+        frozen = _frozen(read)
+        if frozen is None:
+            _add_previous(attributes, parameters)
+            return _describe(event, attributes, parameters, constructor)
+        read = frozen
     key = (read, types)  # 1, 1.0 and True are equal
     known = _known.get(key)
     if known is None:
         said: dict[str, AttributeValue] = {}
-        known = (*_describe(event, said, parameters), said)
+        known = (*_describe(event, said, parameters, constructor), said)
         if len(_known) >= MAX_KNOWN:
             _known.clear()
         _known[key] = known
     operation, model, said = known
     attributes.update(said)
+    _add_previous(attributes, parameters)
     return operation, model
 
 
+def _frozen(read: tuple[object, ...]) -> tuple[object, ...] | None:
+    """Return *read* with short lists and dicts of plain values as tuples that say what they were; None if there is more."""
+    frozen: list[object] = []
+    for value in read:
+        kind = type(value)
+        if kind in _PLAIN:
+            frozen.append(value)
+            continue
+        inner: list[Any]
+        if kind is list or kind is tuple:
+            inner = [*sequence(value)[: _MAX_INNER + 1]]
+        elif kind is dict:
+            inner = [part for pair in pairs(cast("dict[Any, Any]", value), _MAX_INNER + 1) for part in pair]
+        else:
+            return None
+        inner_types = tuple(map(type, inner))
+        if len(inner) > _MAX_INNER or not _PLAIN.issuperset(inner_types):
+            return None
+        frozen.append((kind, *inner, *inner_types))
+    return tuple(frozen)
+
+
 def _describe(
-    event: RunStarted, attributes: dict[str, AttributeValue], parameters: Mapping[str, Any]
+    event: RunStarted,
+    attributes: dict[str, AttributeValue],
+    parameters: Mapping[str, Any],
+    constructor: Mapping[str, Any],
 ) -> tuple[Operation, str | None]:
     metadata = event.metadata
-    attributes[semconv.PROVIDER_NAME] = _provider(metadata, parameters, event.serialized)
+    chat = event.kind is RunKind.CHAT_MODEL
+    attributes[semconv.PROVIDER_NAME] = name = _provider(event, parameters, constructor)
     model = _model_name(parameters, metadata)
     if model:
         attributes[semconv.REQUEST_MODEL] = model
-    for source, known in ((parameters, _PARAMETERS), (metadata, _METADATA)):
-        for key, (name, convert) in known.items():
-            if name in attributes or (raw := source.get(key)) is None:
-                continue
-            value = convert(raw)
-            if value is not None:
-                attributes[name] = value
+    more = mapping(constructor.get("model_kwargs"))
+    for source, known in (
+        (parameters, _PARAMETERS), (metadata, _METADATA), (constructor, _PARAMETERS), (more, _PARAMETERS),
+    ):  # fmt: skip
+        if source:
+            _add_parameters(attributes, source, known)
     if attributes.get(semconv.REQUEST_CHOICE_COUNT) == 1:  # said only when it differs (conventions)
         del attributes[semconv.REQUEST_CHOICE_COUNT]
     if parameters.get("stream") is True:
         attributes[semconv.REQUEST_STREAM] = True
-    wanted = parameters.get("response_format")
-    if wanted is not None or _structured(event):
-        attributes[semconv.OUTPUT_TYPE] = "text" if values.string(field(wanted, "type")) == "text" else "json"
-    _add_server(attributes, mapping(event.serialized.get("kwargs")), parameters)
-    return (Operation.CHAT if event.kind is RunKind.CHAT_MODEL else Operation.TEXT_COMPLETION), model
+    wanted = _wanted(event, parameters)
+    if wanted is not None:
+        attributes[semconv.OUTPUT_TYPE] = wanted
+    if name in _OF_OPENAI:
+        _add_openai(attributes, parameters, constructor, chat=chat)
+    elif name == _BEDROCK:
+        _add_guardrail(attributes, parameters, constructor)
+    server = provider.server(
+        constructor, parameters, shown=None if constructor else event.serialized.get("repr")
+    )
+    if server is not None:
+        attributes[semconv.SERVER_ADDRESS], attributes[semconv.SERVER_PORT] = server
+    return (Operation.CHAT if chat else Operation.TEXT_COMPLETION), model
 
 
-def _structured(event: RunStarted) -> bool:
-    """Tell whether the call came from ``with_structured_output``."""
-    return mapping(event.extra.get("options")).get("ls_structured_output_format") is not None
+def _add_parameters(
+    attributes: dict[str, AttributeValue],
+    source: Mapping[str, Any],
+    known: Mapping[str, tuple[str, _Convert]],
+) -> None:
+    for key, (name, convert) in known.items():
+        if name in attributes or (raw := source.get(key)) is None:
+            continue
+        value = convert(raw)
+        if value is not None:
+            attributes[name] = value
+
+
+def _add_previous(attributes: dict[str, AttributeValue], parameters: Mapping[str, Any]) -> None:
+    """Add the response that the request goes on from, which is another one each time."""
+    if "previous_response_id" in parameters:
+        previous = values.short(parameters["previous_response_id"], values.MAX_KEY_LENGTH)
+        if previous:
+            attributes[semconv.REQUEST_PREVIOUS_RESPONSE_ID] = previous
+
+
+def _add_openai(
+    attributes: dict[str, AttributeValue],
+    parameters: Mapping[str, Any],
+    constructor: Mapping[str, Any],
+    *,
+    chat: bool,
+) -> None:
+    """Add what the conventions ask for of OpenAI's API alone. Which API it was, a response may yet correct."""
+    if chat:
+        wished = constructor.get("use_responses_api")
+        responses = wished if type(wished) is bool else any(map(parameters.get, _OF_RESPONSES))
+        attributes[semconv.OPENAI_API_TYPE] = (
+            semconv.OPENAI_RESPONSES if responses else semconv.OPENAI_CHAT_COMPLETIONS
+        )
+    tier = values.short(parameters.get("service_tier") or constructor.get("service_tier"), 64)
+    if tier and tier != "auto":  # said only when it is another (conventions)
+        attributes[semconv.OPENAI_REQUEST_SERVICE_TIER] = tier
+
+
+def _add_guardrail(
+    attributes: dict[str, AttributeValue], parameters: Mapping[str, Any], constructor: Mapping[str, Any]
+) -> None:
+    for holder in (parameters, *(mapping(constructor.get(key)) for key in _GUARDRAILS)):
+        guardrail = values.short(holder.get("guardrailIdentifier"), values.MAX_KEY_LENGTH)
+        if guardrail:
+            attributes[semconv.BEDROCK_GUARDRAIL_ID] = guardrail
+            return
+
+
+def _wanted(event: RunStarted, parameters: Mapping[str, Any]) -> str | None:
+    """Return the kind of output that the request asks for, as the conventions name it; None if it does not say."""
+    wished = parameters.get("response_format")
+    if wished is None:
+        wished = field(mapping(parameters.get("text")), "format")  # the Responses API's name
+    if wished is not None:
+        return "text" if values.string(field(wished, "type")) == "text" else "json"
+    media = values.string(parameters.get("response_mime_type"))
+    if media is not None:
+        return "text" if media == "text/plain" else "json"
+    for key in ("modalities", "response_modalities"):
+        for modality in sequence(parameters.get(key))[:4]:
+            output = _MODALITIES.get(str.lower(values.string(modality) or ""))
+            if output is not None:
+                return output
+    if parameters.get("format") is not None:  # Ollama's
+        return "json"
+    structured = mapping(event.extra.get("options")).get("ls_structured_output_format")
+    return None if structured is None else "json"
 
 
 def _strings(raw: object) -> tuple[str, ...] | None:
@@ -88,9 +192,14 @@ def _strings(raw: object) -> tuple[str, ...] | None:
     return tuple([text for item in given if (text := values.short(item, 256))]) or None
 
 
+def _level(raw: object) -> str | None:
+    """Return how hard the model is to think: said as it is, or as the ``effort`` among other settings."""
+    return values.name(raw if type(raw) is str else mapping(raw).get("effort"), 64)
+
+
 _Convert: TypeAlias = Callable[[Any], AttributeValue | None]
 _Known: TypeAlias = Mapping[str, tuple[str, _Convert]]
-# Keys of the metadata, and of invocation_params, which are read before it: attribute, conversion. The first one wins.
+# Keys of the metadata, and of invocation_params and the constructor: attribute, conversion. The first one wins.
 _METADATA: Final[_Known] = {
     "ls_temperature": (semconv.REQUEST_TEMPERATURE, values.number),
     "ls_max_tokens": (semconv.REQUEST_MAX_TOKENS, values.integer),
@@ -104,21 +213,48 @@ _PARAMETERS: Final[_Known] = {
     "stop": (semconv.REQUEST_STOP_SEQUENCES, _strings),
     "stop_sequences": (semconv.REQUEST_STOP_SEQUENCES, _strings),
     "top_p": (semconv.REQUEST_TOP_P, values.number),
+    "p": (semconv.REQUEST_TOP_P, values.number),  # Cohere's
     "top_k": (semconv.REQUEST_TOP_K, values.integer),
+    "k": (semconv.REQUEST_TOP_K, values.integer),  # Cohere's
     "frequency_penalty": (semconv.REQUEST_FREQUENCY_PENALTY, values.number),
     "presence_penalty": (semconv.REQUEST_PRESENCE_PENALTY, values.number),
     "seed": (semconv.REQUEST_SEED, values.integer),
+    "random_seed": (semconv.REQUEST_SEED, values.integer),  # Mistral's
     "n": (semconv.REQUEST_CHOICE_COUNT, values.integer),
+    "candidate_count": (semconv.REQUEST_CHOICE_COUNT, values.integer),  # Google's
+    "reasoning_effort": (semconv.REQUEST_REASONING_LEVEL, _level),
+    "reasoning": (semconv.REQUEST_REASONING_LEVEL, _level),
+    "output_config": (semconv.REQUEST_REASONING_LEVEL, _level),  # Anthropic's
+    "thinking_level": (semconv.REQUEST_REASONING_LEVEL, _level),  # Google's
 }
 MAX_KNOWN: Final = 256
+_MAX_INNER: Final = 16
+_MAX_SHOWN: Final = 8_192  # characters
 _known: dict[object, tuple[Operation, str | None, dict[str, AttributeValue]]] = {}
 _PLAIN: Final = frozenset({RunKind, str, int, float, bool, type(None)})
 _MODEL_KEYS: Final = ("model", "model_name", "model_id", "deployment_name")
-_URL_KEYS: Final = ("base_url", "openai_api_base", "azure_endpoint", "endpoint_url", "anthropic_api_url")
+_MODALITIES: Final = {"audio": "speech", "image": "image"}
+_GUARDRAILS: Final = ("guardrail_config", "guardrails")  # of Bedrock's two classes
+_OF_RESPONSES: Final = ("reasoning", "previous_response_id", "text", "truncation", "include")
+_OF_OPENAI: Final = frozenset({"openai", "azure.ai.openai"})  # Azure serves the same API
+_BEDROCK: Final = "aws.bedrock"
+_VERTEX: Final = "gcp.vertex_ai"
+_GEMINI: Final = "gcp.gemini"
 
-# Everything that a description is made of.
-_READ_PARAMETERS: Final = (*_PARAMETERS, *_MODEL_KEYS, *_URL_KEYS, "_type", "stream", "response_format")
-_READ_METADATA: Final = (*_METADATA, "ls_model_name", "ls_provider")
+# Everything that a description is made of, beside the output that is wanted and the provider.
+_READ_PARAMETERS: Final = (
+    *_PARAMETERS, *_MODEL_KEYS, *provider.URL_KEYS, "stream", "service_tier", "guardrailIdentifier",
+)  # fmt: skip
+_READ_METADATA: Final = (*_METADATA, "ls_model_name")
+_READ_CONSTRUCTOR: Final = (
+    *_PARAMETERS, *provider.URL_KEYS, *_GUARDRAILS, "model_kwargs", "service_tier", "use_responses_api",
+)  # fmt: skip
+
+
+def _shown(event: RunStarted, constructor: Mapping[str, Any]) -> str | None:
+    """Return the model's ``repr``, which stands where LangChain cannot serialise the constructor."""
+    shown = None if constructor else event.serialized.get("repr")
+    return shown if type(shown) is str and len(shown) <= _MAX_SHOWN else None
 
 
 def _model_name(parameters: Mapping[str, Any], metadata: Mapping[str, Any]) -> str | None:
@@ -130,44 +266,13 @@ def _model_name(parameters: Mapping[str, Any], metadata: Mapping[str, Any]) -> s
     return value.removeprefix("models/") if value else None
 
 
-def _provider(
-    metadata: Mapping[str, Any], parameters: Mapping[str, Any], serialized: Mapping[str, Any]
-) -> str:
-    """Return the provider: as LangSmith's metadata, the model's ``_type``, or its class path tells; else "unknown"."""
-    given = values.name(metadata.get("ls_provider"))
-    if given:
-        return semconv.PROVIDERS.get(given) or semconv.PROVIDERS.get(given.lower(), given.lower())
-    kind = values.name(parameters.get("_type"))
-    if kind:
-        stem = kind.lower().removesuffix("-chat").removesuffix("-llm")
-        if stem in semconv.PROVIDERS:
-            return semconv.PROVIDERS[stem]
-    package = values.name(first(serialized.get("id")))
-    if package and package.startswith("langchain_"):
-        stem = package.removeprefix("langchain_").partition(".")[0]
-        return semconv.PROVIDERS.get(stem, stem)
-    return semconv.PROVIDER_UNKNOWN
-
-
-def _add_server(
-    attributes: dict[str, AttributeValue], constructor: Mapping[str, Any], parameters: Mapping[str, Any]
-) -> None:
-    for source in (constructor, parameters):
-        for key in _URL_KEYS:
-            url = source.get(key)
-            if type(url) is str and (address := _address(url[:2_048])) is not None:
-                attributes[semconv.SERVER_ADDRESS], attributes[semconv.SERVER_PORT] = address
-                return
-
-
-@lru_cache(maxsize=256)
-def _address(url: str) -> tuple[str, int] | None:
-    """Return host and port of *url*; None if it names no host."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return None
-    if not host or "://" not in url:
-        return None
-    return values.clean(host, 256), port or (443 if parts.scheme == "https" else 80)
+def _provider(event: RunStarted, parameters: Mapping[str, Any], constructor: Mapping[str, Any]) -> str:
+    name = provider.stated(event.metadata) or provider.inferred(
+        parameters.get("_type"), event.serialized.get("id")
+    )
+    if name == _GEMINI and constructor:
+        # One class for two services: told apart by its own setting, or by the project that only Vertex AI has.
+        vertex = constructor.get("vertexai")
+        if vertex is True or (vertex is None and constructor.get("project") is not None):
+            return _VERTEX
+    return name

@@ -1,7 +1,7 @@
 """What the end of a run says: an LLM result's model, id, finish reasons and usage; a tool's message; documents.
 
-Rules for this file: sizes and identifiers only, no content; an absent part is left out, never guessed, and zero is not
-written for "unknown".
+Rules for this file: sizes and identifiers only, no content; an absent part is left out, never guessed. What each integration
+returns is recorded in ``tests/recordings``.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from otel_callbacks import semconv
+from otel_callbacks.core import usage
 from otel_callbacks.core.reading import field, first, mapping, sequence
-from otel_callbacks.core.values import MAX_KEY_LENGTH, AttributeValue, integer, short, string
+from otel_callbacks.core.values import MAX_KEY_LENGTH, AttributeValue, short, string
 
 # LangChain makes message ids of its own from the run's id when the provider gave none; those identify no response.
 _OWN_MESSAGE_IDS: Final = ("run-", "lc_run-")
 _MODEL_KEYS: Final = ("model_name", "model", "model_id")
 _FINISH_KEYS: Final = ("finish_reason", "stop_reason", "stopReason", "done_reason")
-_INPUT_KEYS: Final = ("input_tokens", "prompt_tokens")
-_OUTPUT_KEYS: Final = ("output_tokens", "completion_tokens")
+# Google's enum for "not yet", which merging the chunks of a stream puts before the reason.
+_NOT_YET: Final = "FINISH_REASON_UNSPECIFIED"
 MAX_GENERATIONS: Final = 64
 
 
@@ -28,11 +29,14 @@ def of_llm(result: object) -> dict[str, AttributeValue]:
     if len(generations) > MAX_GENERATIONS:
         generations = generations[:MAX_GENERATIONS]
     output = mapping(field(result, "llm_output"))
-    message = field(generations[0], "message") if generations else None
+    messages = [field(generation, "message") for generation in generations]
+    message = messages[0] if messages else None
     response = mapping(field(message, "response_metadata"))
     attributes: dict[str, AttributeValue] = {}
     model = _first_string(response, _MODEL_KEYS) or _first_string(output, _MODEL_KEYS)
-    if model:
+    if (
+        model and "://" not in model
+    ):  # of a model at an endpoint of one's own, the integration knows the endpoint only
         attributes[semconv.RESPONSE_MODEL] = model
     response_id = (
         short(response.get("id"), MAX_KEY_LENGTH)
@@ -42,11 +46,19 @@ def of_llm(result: object) -> dict[str, AttributeValue]:
     if response_id:
         attributes[semconv.RESPONSE_ID] = response_id
     reasons = [
-        reason for generation in generations if (reason := _finish_reason(generation, message, response))
+        reason
+        for generation, own in zip(generations, messages, strict=True)
+        if (
+            reason := _finish_reason(
+                generation, response if own is message else mapping(field(own, "response_metadata"))
+            )
+        )
     ]
     if reasons:
         attributes[semconv.RESPONSE_FINISH_REASONS] = tuple(reasons)
-    _add_usage(attributes, message, output, several=len(generations) > 1)
+    if (response.get("model_provider") or output.get("model_provider")) == "openai":
+        _add_openai(attributes, response, output)
+    usage.add(attributes, messages, response, output)
     return attributes
 
 
@@ -55,48 +67,37 @@ def _provider_id(message: object) -> str | None:
     return None if identifier is None or identifier.startswith(_OWN_MESSAGE_IDS) else identifier
 
 
-def _finish_reason(generation: object, message: object, response: Mapping[str, Any]) -> str | None:
-    """Return why *generation* ended; *message* and its *response* metadata are the first one's, already read."""
+def _finish_reason(generation: object, response: Mapping[str, Any]) -> str | None:
+    """Return why *generation* ended, in the provider's word; *response* is its message's metadata."""
     info = mapping(field(generation, "generation_info"))
-    if info and (reason := _first_string(info, _FINISH_KEYS)):
-        return reason
-    own = field(generation, "message")
-    return _first_string(
-        response if own is message else mapping(field(own, "response_metadata")), _FINISH_KEYS
+    reason = (_first_string(info, _FINISH_KEYS) if info else None) or _first_string(response, _FINISH_KEYS)
+    if reason is None:
+        return _status(response) if response.get("object") == "response" else None
+    return reason.rpartition(_NOT_YET)[2] or None if _NOT_YET in reason else reason
+
+
+def _status(response: Mapping[str, Any]) -> str | None:
+    """Return how a response of OpenAI's Responses API ended: its status, or why it is incomplete."""
+    return short(
+        mapping(response.get("incomplete_details")).get("reason") or response.get("status"), MAX_KEY_LENGTH
     )
 
 
-def _add_usage(
-    attributes: dict[str, AttributeValue], message: object, output: Mapping[str, Any], *, several: bool
+def _add_openai(
+    attributes: dict[str, AttributeValue], response: Mapping[str, Any], output: Mapping[str, Any]
 ) -> None:
-    """Add the token counts: the message's own, or the request's where several choices share one request.
-
-    Integrations write the whole request's usage onto each of several choices, so those are not added up.
-    """
-    usage = mapping(field(message, "usage_metadata"))
-    if several or not usage:
-        usage = mapping(output.get("token_usage")) or mapping(output.get("usage")) or usage
-    if not usage:
-        return
-    _add_count(attributes, semconv.USAGE_INPUT_TOKENS, usage, _INPUT_KEYS)
-    _add_count(attributes, semconv.USAGE_OUTPUT_TOKENS, usage, _OUTPUT_KEYS)
-    details = usage.get("input_token_details")
-    if details is not None:
-        given = mapping(details)
-        _add_count(attributes, semconv.USAGE_CACHE_READ, given, ("cache_read",))
-        _add_count(attributes, semconv.USAGE_CACHE_WRITE, given, ("cache_creation",))
-    details = usage.get("output_token_details")
-    if details is not None:
-        _add_count(attributes, semconv.USAGE_REASONING, mapping(details), ("reasoning",))
+    if response.get("object") == "response":
+        attributes[semconv.OPENAI_API_TYPE] = semconv.OPENAI_RESPONSES
+    for key, name in _OF_OPENAI:
+        value = short(response.get(key) or output.get(key), MAX_KEY_LENGTH)
+        if value:
+            attributes[name] = value
 
 
-def _add_count(
-    attributes: dict[str, AttributeValue], name: str, usage: Mapping[str, Any], keys: tuple[str, ...]
-) -> None:
-    for key in keys:
-        if key in usage and (count := integer(usage[key])) is not None:
-            attributes[name] = count
-            return
+_OF_OPENAI: Final = (
+    ("service_tier", semconv.OPENAI_RESPONSE_SERVICE_TIER),
+    ("system_fingerprint", semconv.OPENAI_RESPONSE_SYSTEM_FINGERPRINT),
+)
 
 
 def of_tool(output: object) -> tuple[dict[str, AttributeValue], str | None]:

@@ -22,7 +22,7 @@ from otel_callbacks import OTelCallbackHandler, semconv
 from otel_callbacks.semconv import Operation
 
 DATA: Final[dict[str, Any]] = json.loads((Path(__file__).parent / "genai_semconv.json").read_text())
-THEIRS: Final = ("gen_ai.", "server.", "error.", "exception.")
+THEIRS: Final = ("gen_ai.", "server.", "error.", "exception.", "openai.", "aws.")
 # Of OpenTelemetry's general conventions, which are not in this data.
 GENERAL: Final = {semconv.SESSION_ID, semconv.USER_ID}
 TYPES: Final[Mapping[str, Any]] = {
@@ -50,6 +50,11 @@ def _own_context() -> Iterator[None]:
     context_api.detach(token)
 
 
+# The one deprecated name that is emitted, for those who read no other; the type is that of the name that replaces it.
+EXCEPTION: Final = semconv.USAGE_CACHE_WRITE_DEPRECATED
+REPLACED: Final = {**DATA["attributes"], EXCEPTION: DATA["attributes"][semconv.USAGE_CACHE_WRITE]}
+
+
 def names() -> dict[str, str]:
     """Return the constants of `semconv` that are names of the conventions."""
     return {
@@ -59,10 +64,16 @@ def names() -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("name", names().values())
+@pytest.mark.parametrize("name", sorted({*names().values()} - {EXCEPTION}))
 def test_a_name_is_in_the_conventions_and_not_deprecated(name: str) -> None:
     assert name in DATA["attributes"]
     assert name not in DATA["deprecated"]["attributes"]
+
+
+def test_the_one_deprecated_name_stands_beside_the_one_that_replaced_it() -> None:
+    assert DATA["deprecated"]["attributes"][EXCEPTION] == semconv.USAGE_CACHE_WRITE
+    said = emitted(Operation.CHAT)[0].attributes or {}
+    assert said[EXCEPTION] == said[semconv.USAGE_CACHE_WRITE]
 
 
 def test_a_name_is_written_once() -> None:
@@ -91,7 +102,10 @@ def test_a_provider_is_in_the_conventions_and_not_deprecated(provider: str) -> N
 
 def test_an_own_value_of_a_closed_set_is_in_it() -> None:
     assert semconv.ERROR_TYPE_OTHER in DATA["attributes"][semconv.ERROR_TYPE]["enum"]
-    assert {"text", "json"} <= set(DATA["attributes"][semconv.OUTPUT_TYPE]["enum"])
+    assert {"text", "json", "speech", "image"} <= set(DATA["attributes"][semconv.OUTPUT_TYPE]["enum"])
+    assert {semconv.OPENAI_CHAT_COMPLETIONS, semconv.OPENAI_RESPONSES} == set(
+        DATA["attributes"][semconv.OPENAI_API_TYPE]["enum"]
+    )
 
 
 def test_own_names_stand_apart_from_the_conventions() -> None:
@@ -139,16 +153,24 @@ _MODEL: Final[dict[str, Any]] = {
     "invocation_params": {
         "model": "m", "temperature": 0, "top_p": 1, "top_k": 3.0, "max_tokens": 5, "stop": ["a"], "seed": 1, "n": 2,
         "frequency_penalty": 0, "presence_penalty": 1, "stream": True, "response_format": {"type": "json_object"},
+        "reasoning": {"effort": "low"}, "previous_response_id": "r0", "service_tier": "flex",
     },
 }  # fmt: skip
 _AGENT: Final = {"ls_integration": "langchain_create_agent", "lc_agent_name": "helper"}
 _RESULT: Final[dict[str, Any]] = {
     "generations": [[{
         "message": {
-            "id": "r1", "response_metadata": {"model_name": "m-1", "finish_reason": "stop"},
+            "id": "r1",
+            "response_metadata": {
+                "model_name": "m-1", "finish_reason": "stop", "model_provider": "openai", "service_tier": "default",
+                "system_fingerprint": "fp", "usage_metadata": {"cache_tokens_details": [
+                    {"modality": kind, "token_count": 1} for kind in ("TEXT", "IMAGE", "AUDIO")
+                ]},
+            },
             "usage_metadata": {
-                "input_tokens": 1, "output_tokens": 2, "input_token_details": {"cache_read": 1, "cache_creation": 1},
-                "output_token_details": {"reasoning": 1},
+                "input_tokens": 1, "output_tokens": 2,
+                "input_token_details": {"cache_read": 1, "cache_creation": 1, "text": 1, "image": 1, "audio": 1},
+                "output_token_details": {"reasoning": 1, "text": 1, "image": 1, "audio": 1},
             },
         }
     }]]
@@ -222,7 +244,7 @@ def test_an_attribute_has_the_type_of_the_conventions(operation: Operation) -> N
     span, _ = emitted(operation)
     for name, value in (span.attributes or {}).items():
         if name.startswith(THEIRS):
-            assert TYPES[DATA["attributes"][name]["type"]](value), (name, value)
+            assert TYPES[REPLACED[name]["type"]](value), (name, value)
     for event in span.events:
         assert event.name == semconv.EXCEPTION_EVENT
         assert all(
@@ -235,6 +257,12 @@ def test_a_failed_model_call_says_nearly_everything_that_has_a_name() -> None:
     said = {name for operation in Operation for name in emitted(operation)[0].attributes or {}}
     events = {semconv.EXCEPTION_TYPE, semconv.EXCEPTION_MESSAGE, semconv.EXCEPTION_STACKTRACE}
     elsewhere = {
-        name for name in names().values() if name.startswith(("gen_ai.token.", "gen_ai.evaluation."))
+        name for name in names().values() if name.startswith(("gen_ai.token.", "gen_ai.evaluation.", "aws."))
     }
-    assert set(names().values()) - said - events - elsewhere == set()
+    asked_for = {  # content, which is off until it is asked for
+        name
+        for about in DATA["spans"].values()
+        for name, of in about["attributes"].items()
+        if of["level"] == "opt_in"
+    }
+    assert set(names().values()) - said - events - elsewhere - asked_for == set()

@@ -405,7 +405,7 @@ def test_a_part_of_a_result_that_raises_is_passed_over(
 
 @pytest.mark.parametrize(
     ("given", "recorded"),
-    [(12, 12), (12.0, 12), ("12", 12), (0, 0), (None, None), (12.5, None), ("1.5", None), (float("nan"), None),
+    [(12, 12), (12.0, 12), ("12", 12), (0, None), (None, None), (12.5, None), ("1.5", None), (float("nan"), None),
      (float("inf"), None), (-5, None), (True, None), (2**70, None), (-1.0, None), (b"12", None), ([12], None),
      ("9" * 5_000, None)],
 )  # fmt: skip
