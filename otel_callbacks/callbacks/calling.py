@@ -31,9 +31,8 @@ Failures: TypeAlias = "list[BaseException]"
 
 def tell(call: Call, handler: Handler, occasion: Occasion) -> Any:
     """Call *handler*'s method and return its result, which may be a coroutine to ``finish``."""
-    for switch in call.asks:
-        if getattr(handler, switch):
-            return None
+    if call.asks and any(getattr(handler, switch) for switch in call.asks):
+        return None
     args, kwargs, tags, metadata = occasion
     if tags is not None:
         kwargs["tags"] = [*tags]
@@ -42,12 +41,12 @@ def tell(call: Call, handler: Handler, occasion: Occasion) -> Any:
     if call.as_prompt:
         serialized, conversations, *rest = args
         args = (serialized, [conversation_text(messages) for messages in conversations], *rest)
-    if call.fallback is None:
-        return getattr(handler, call.name)(*args, **kwargs)
     try:
         return getattr(handler, call.name)(*args, **kwargs)
     except NotImplementedError:
-        return tell(call.fallback[0], handler, occasion) if call.fallback else None
+        if call.fallback is None:
+            raise
+    return tell(call.fallback[0], handler, occasion) if call.fallback else None
 
 
 def told_apart(occasion: Occasion) -> Occasion:

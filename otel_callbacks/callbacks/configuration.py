@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from otel_callbacks.callbacks.roster import Handler, Roster
-from otel_callbacks.callbacks.scope import Scope
+from otel_callbacks.callbacks.roster import EMPTY, Handler, Roster
+from otel_callbacks.callbacks.scope import NOWHERE, Scope
 from otel_callbacks.callbacks.stdout import StdOutCallbackHandler
 from otel_callbacks.callbacks.views import Scoped
 
@@ -81,12 +81,11 @@ def _is_on(variable: str) -> bool:
 
 def scope_of(callbacks: Any) -> Scope:
     """Return what *callbacks* (a list of handlers, a manager of ours or of LangChain's, or None) amount to."""
-    if callbacks is None:
-        return Scope()
-    if isinstance(
-        callbacks, Scoped
-    ):  # first: a manager that is asked in vain whether it is a list looks for LangChain
+    # First, for a manager that is asked in vain whether it is something else looks for LangChain.
+    if isinstance(callbacks, Scoped):
         return callbacks.scope
+    if callbacks is None:
+        return NOWHERE
     if isinstance(callbacks, (list, tuple)):
         row = Roster(cast("Iterable[Handler]", callbacks))
         return Scope(row, row)
@@ -112,10 +111,10 @@ def configured(
     verbose: bool = False,
 ) -> Scope:
     """Return the scope of one call; what the arguments mean is told by ``managers.configure``."""
-    local = () if local_callbacks is None else scope_of(local_callbacks).handlers
-    scope = scope_of(inheritable_callbacks).configure(
-        local, inheritable_tags, local_tags, inheritable_metadata, local_metadata
-    )
+    scope = scope_of(inheritable_callbacks)
+    local = EMPTY if local_callbacks is None else scope_of(local_callbacks).handlers
+    if local or inheritable_tags or local_tags or inheritable_metadata or local_metadata:
+        scope = scope.configure(local, inheritable_tags, local_tags, inheritable_metadata, local_metadata)
     if verbose and not any(isinstance(handler, StdOutCallbackHandler) for handler in scope.handlers):
         scope = scope.add_handlers((StdOutCallbackHandler(),), inherit=False)
     for hook in _hooks:

@@ -50,17 +50,16 @@ def dispatch(plan: Plan, roster: Roster, event: Event, occasions: Sequence[Occas
     """
     failures: Failures = []
     waiting: list[Coroutine[Any, Any, None]] = []
-    for calls in plan:
-        for occasion in occasions:
-            for call in calls:
-                handler = roster[call.place]
-                try:
-                    result = tell(call, handler, occasion)
-                except BaseException as error:  # noqa: BLE001 - collected: the others get their event first
-                    failed(call, handler, error, failures)
-                else:
-                    if result is not None and isinstance(result, Coroutine):
-                        waiting.append(finish(call, handler, occasion, result, failures))
+    for occasion in occasions:
+        for call in plan.in_order:
+            handler = roster[call.place]
+            try:
+                result = tell(call, handler, occasion)
+            except BaseException as error:  # noqa: BLE001 - collected: the others get their event first
+                failed(call, handler, error, failures)
+            else:
+                if result is not None and isinstance(result, Coroutine):
+                    waiting.append(finish(call, handler, occasion, result, failures))
     if waiting:
         try:
             blocking.run(waiting)

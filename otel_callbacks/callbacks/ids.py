@@ -52,15 +52,11 @@ class _Generator:
             else:
                 value = self._last + 1 + self._random.getrandbits(_STEP_BITS)
             self._last = value
-        return _uuid(value)
-
-
-def _uuid(value: int) -> UUID:
-    """Return ``UUID(int=value)`` without its checks, which take three times as long as all else here."""
-    made = _new(UUID)
-    _set_int(made, value)
-    _set_safety(made, _UNKNOWN)
-    return made
+        # UUID(int=value) without its checks, which take longer than all else here.
+        made = _new(UUID)
+        _set_int(made, value)
+        _set_safety(made, _UNKNOWN)
+        return made
 
 
 _generator = _Generator()

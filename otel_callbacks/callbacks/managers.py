@@ -29,6 +29,7 @@ from otel_callbacks.callbacks.runs import (
     CallbackManagerForRetrieverRun,
     CallbackManagerForToolRun,
     ParentRunManager,
+    run_of,
 )
 from otel_callbacks.callbacks.scope import Scope
 from otel_callbacks.callbacks.views import Scoped
@@ -181,11 +182,15 @@ class BaseCallbackManager(ForeignInstance, Scoped, CallbackManagerMixin, Bodies)
     ) -> tuple[list[R], list[Occasion]]:
         """Make a run for each of *inputs*, the first with *run_id*, and what is to be told of its start."""
         scope = self.scope
-        runs = [kind.of((None if n else run_id) or new_run_id(), scope) for n in range(len(inputs))]
-        return runs, [
-            run.occasion(args, kwargs.copy(), scope, scope.metadata)
-            for run, args in zip(runs, inputs, strict=True)
-        ]
+        runs: list[R] = []
+        occasions: list[Occasion] = []
+        for args in inputs:
+            run = run_of(kind, run_id or new_run_id(), scope)
+            about = {**kwargs, "run_id": run.run_id, "parent_run_id": scope.parent_run_id}
+            runs.append(run)
+            occasions.append((args, about, scope.tags, scope.metadata))
+            run_id = None
+        return runs, occasions
 
     def _custom(
         self, name: str, data: Any, run_id: UUID | None, kwargs: dict[str, Any]
@@ -234,7 +239,7 @@ class CallbackManager(BaseCallbackManager):
     ) -> CallbackManagerForChainRun:
         """Start the run of a chain; its name is *kwargs*' ``name``."""
         scope = self._scope or self.scope
-        run = CallbackManagerForChainRun.of(run_id or new_run_id(), scope)
+        run = run_of(CallbackManagerForChainRun, run_id or new_run_id(), scope)
         run.send(events.CHAIN_START, (serialized, inputs), kwargs, scope.metadata)
         return run
 
@@ -250,7 +255,7 @@ class CallbackManager(BaseCallbackManager):
         """Start the run of a tool; *inputs* are its arguments by name."""
         kwargs["inputs"] = inputs
         scope = self._scope or self.scope
-        run = CallbackManagerForToolRun.of(run_id or new_run_id(), scope)
+        run = run_of(CallbackManagerForToolRun, run_id or new_run_id(), scope)
         run.send(events.TOOL_START, (serialized, input_str), kwargs, scope.metadata)
         return run
 
@@ -264,7 +269,7 @@ class CallbackManager(BaseCallbackManager):
     ) -> CallbackManagerForRetrieverRun:
         """Start the run of a retriever."""
         scope = self._scope or self.scope
-        run = CallbackManagerForRetrieverRun.of(run_id or new_run_id(), scope)
+        run = run_of(CallbackManagerForRetrieverRun, run_id or new_run_id(), scope)
         run.send(events.RETRIEVER_START, (serialized, query), kwargs, scope.metadata)
         return run
 
@@ -332,7 +337,7 @@ class AsyncCallbackManager(BaseCallbackManager):
     ) -> AsyncCallbackManagerForChainRun:
         """Start the run of a chain; its name is *kwargs*' ``name``."""
         scope = self._scope or self.scope
-        run = AsyncCallbackManagerForChainRun.of(run_id or new_run_id(), scope)
+        run = run_of(AsyncCallbackManagerForChainRun, run_id or new_run_id(), scope)
         await run.send(events.CHAIN_START, (serialized, inputs), kwargs, scope.metadata)
         return run
 
@@ -348,7 +353,7 @@ class AsyncCallbackManager(BaseCallbackManager):
         """Start the run of a tool; *inputs* are its arguments by name."""
         kwargs["inputs"] = inputs
         scope = self._scope or self.scope
-        run = AsyncCallbackManagerForToolRun.of(run_id or new_run_id(), scope)
+        run = run_of(AsyncCallbackManagerForToolRun, run_id or new_run_id(), scope)
         await run.send(events.TOOL_START, (serialized, input_str), kwargs, scope.metadata)
         return run
 
@@ -362,7 +367,7 @@ class AsyncCallbackManager(BaseCallbackManager):
     ) -> AsyncCallbackManagerForRetrieverRun:
         """Start the run of a retriever."""
         scope = self._scope or self.scope
-        run = AsyncCallbackManagerForRetrieverRun.of(run_id or new_run_id(), scope)
+        run = run_of(AsyncCallbackManagerForRetrieverRun, run_id or new_run_id(), scope)
         await run.send(events.RETRIEVER_START, (serialized, query), kwargs, scope.metadata)
         return run
 

@@ -68,10 +68,11 @@ class Call:
 
 
 class Plan(NamedTuple):
-    """The calls of the ``run_inline`` handlers and those of the others, each in the handlers' order."""
+    """The calls of the ``run_inline`` handlers and those of the others, each in the handlers' order; and both, one after the other."""
 
     inline: tuple[Call, ...]
     others: tuple[Call, ...]
+    in_order: tuple[Call, ...]
 
 
 Described: TypeAlias = "tuple[type, Any]"
@@ -93,6 +94,11 @@ class Plans(dict["Event", "Plan | None"]):
         return plan
 
 
+_tuple: Final = (
+    tuple.__new__
+)  # not by super(), which takes as long as the rest: a roster is made per call tree
+
+
 class Roster(tuple[Handler, ...]):  # noqa: SLOT001 - a tuple's subclass cannot have slots, and this one has a memory
     """An immutable row of handlers that knows what each event calls.
 
@@ -106,7 +112,7 @@ class Roster(tuple[Handler, ...]):  # noqa: SLOT001 - a tuple's subclass cannot 
         row = tuple(handlers)
         if len(row) > 1:
             row = tuple({id(handler): handler for handler in row}.values())
-        self = super().__new__(cls, row)
+        self = _tuple(cls, row)
         self.plans = _plans(row)
         return self
 
@@ -162,7 +168,7 @@ def _plan(row: tuple[Described, ...], event: Event) -> Plan | None:
         call = _call(place, described, event)
         if call is not None:
             (inline if getattr(described[1], _RUN_INLINE, False) else others).append(call)
-    return Plan(tuple(inline), tuple(others)) if inline or others else None
+    return Plan(tuple(inline), tuple(others), (*inline, *others)) if inline or others else None
 
 
 def _call(

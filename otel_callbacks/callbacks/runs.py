@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from uuid import UUID
 
-    from otel_callbacks.callbacks.calling import Occasion
     from otel_callbacks.callbacks.events import Event
     from otel_callbacks.callbacks.managers import AsyncCallbackManager, CallbackManager
     from otel_callbacks.callbacks.roster import Handler
@@ -42,6 +41,14 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound="BaseRunManager")
 
 _new: Final[Callable[[type[R]], R]] = object.__new__
+
+
+def run_of(kind: type[R], run_id: UUID, scope: Scope) -> R:
+    """Return the manager of run *run_id*, started in *scope*."""
+    run = _new(kind)
+    run.run_id = run_id
+    run._scope = scope  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] # one idea in two classes
+    return run
 
 
 class BaseRunManager(Scoped, RunManagerMixin):
@@ -77,27 +84,12 @@ class BaseRunManager(Scoped, RunManagerMixin):
     @classmethod
     def of(cls, run_id: UUID, scope: Scope) -> Self:
         """Return the manager of run *run_id*, started in *scope*."""
-        run = _new(cls)
-        run.run_id = run_id
-        run._scope = scope  # noqa: SLF001 - this class's own
-        return run
+        return run_of(cls, run_id, scope)
 
     @classmethod
     def get_noop_manager(cls) -> Self:
         """Return the manager of a run that nobody watches."""
         return cls.of(new_run_id(), Scope())
-
-    def occasion(
-        self,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        scope: Scope,
-        metadata: Mapping[str, Any] | None = None,
-    ) -> Occasion:
-        """Return an event of this run in *scope*; *kwargs* is used up."""
-        kwargs["run_id"] = self.run_id
-        kwargs["parent_run_id"] = scope.parent_run_id
-        return args, kwargs, scope.tags, metadata
 
 
 class RunManager(BaseRunManager):
@@ -125,7 +117,9 @@ class RunManager(BaseRunManager):
         roster = scope.handlers
         plan = roster.plans[event]
         if plan is not None:
-            dispatch(plan, roster, event, (self.occasion(args, kwargs, scope, metadata),))
+            kwargs["run_id"] = self.run_id
+            kwargs["parent_run_id"] = scope.parent_run_id
+            dispatch(plan, roster, event, ((args, kwargs, scope.tags, metadata),))
 
 
 class ParentRunManager(RunManager):
@@ -170,7 +164,9 @@ class AsyncRunManager(BaseRunManager):
         plan = roster.plans[event]
         if plan is None:
             return NOTHING
-        return adispatch(plan, roster, event, (self.occasion(args, kwargs, scope, metadata),))
+        kwargs["run_id"] = self.run_id
+        kwargs["parent_run_id"] = scope.parent_run_id
+        return adispatch(plan, roster, event, ((args, kwargs, scope.tags, metadata),))
 
 
 class AsyncParentRunManager(AsyncRunManager):

@@ -6,7 +6,7 @@ Rules for this file: no operation changes its operand, none shares anything muta
 
 from __future__ import annotations
 
-from functools import partial
+from functools import partial, reduce
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
@@ -82,7 +82,8 @@ class Scope(NamedTuple):
         """Return the scope without *tags*, at this level and below."""
         gone = tuple(tags)
         return self._replace(
-            tags=_without(self.tags, *gone), inheritable_tags=_without(self.inheritable_tags, *gone)
+            tags=reduce(_without, gone, self.tags),
+            inheritable_tags=reduce(_without, gone, self.inheritable_tags),
         )
 
     def add_metadata(self, metadata: Mapping[str, Any], *, inherit: bool) -> Scope:
@@ -161,6 +162,8 @@ class Scope(NamedTuple):
         )
 
 
+NOWHERE: Final = Scope()
+
 _scope: Final = partial(
     tuple.__new__, Scope
 )  # what Scope(...) comes to, without a Python function in between
@@ -169,17 +172,17 @@ _scope: Final = partial(
 def _add_tags(local: Tags, inheritable: Tags, new: Tags, *, inherit: bool) -> tuple[Tags, Tags]:
     for tag in new:
         if tag in local:
-            local, inheritable = _without(local, tag), _without(inheritable, tag)
+            local = _without(local, tag)
+            inheritable = _without(inheritable, tag)
     return local + new, inheritable + new if inherit else inheritable
 
 
-def _without(tags: Tags, *gone: str) -> Tags:
-    """Return *tags* without the first of each of *gone*: a tag that is there twice stays once."""
-    for tag in gone:
-        if tag in tags:
-            at = tags.index(tag)
-            tags = tags[:at] + tags[at + 1 :]
-    return tags
+def _without(tags: Tags, tag: str) -> Tags:
+    """Return *tags* without the first *tag*: one that is there twice stays once."""
+    if tag not in tags:
+        return tags
+    at = tags.index(tag)
+    return tags[:at] + tags[at + 1 :]
 
 
 def _updated(old: Mapping[str, Any], new: Mapping[str, Any]) -> Mapping[str, Any]:

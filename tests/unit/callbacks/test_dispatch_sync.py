@@ -524,4 +524,4 @@ class TestWhoIsCalled:
         assert run.scope.handlers.plans[events.TEXT] is None
         start = run.scope.handlers.plans[events.CHAIN_START]
         assert start is not None
-        assert [len(calls) for calls in start] == [0, 1]
+        assert (len(start.inline), len(start.others)) == (0, 1)
