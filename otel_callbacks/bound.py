@@ -86,20 +86,21 @@ class BoundHandler(BaseCallbackHandler):
         The first event of a run binds the handler to it, and to those who observe: from then on, the policy is the same one.
         """
         if self._bound is None:
-            try:
-                engine = self._known()
-                if engine is not None:
-                    self._bind(engine)
-            except Exception as fault:  # noqa: BLE001 - a provider of somebody else's: the application must not suffer
-                _shield.fault("provider", fault, reraise=self._policy.raise_errors)
+            engine = self._known()
+            if engine is not None:
+                self._bind(engine)
         return self._bound
 
     def _known(self) -> Engine | None:
         """Return the engine, if there is one by now, without being bound to it."""
         if self._bound is not None:
             return self._bound
-        provider = self._providers[0] or global_provider()
-        return engine_of(provider) if provider is not None else None
+        try:
+            provider = self._providers[0] or global_provider()
+            return engine_of(provider) if provider is not None else None
+        except Exception as fault:  # noqa: BLE001 - a provider of somebody else's: the application must not suffer
+            _shield.fault("provider", fault, reraise=self._policy.raise_errors)
+            return None
 
     def _bind(self, engine: Engine) -> None:
         with self._binding:

@@ -115,6 +115,11 @@ class Measure:
             instrument = semconv.OPERATION_COST
             yield instrument, cost, self._attributes(instrument, operation, said)
 
+    @property
+    def sets(self) -> int:
+        """How many sets of attributes the instrument with the most of them has."""
+        return max(map(len, self._sets.values()), default=0)
+
     def _attributes(
         self,
         instrument: Instrument,
