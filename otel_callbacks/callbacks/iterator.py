@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
 
 class AsyncIteratorCallbackHandler(AsyncCallbackHandler):
-    """Queues the tokens of streaming models for ``aiter()``, which gives them to one reader.
+    """Queues the tokens of streaming models for ``aiter()``, which gives each to one reader.
 
-    Runs that share the handler are one iteration as long as one of them is open.
+    Runs that share the handler are one iteration as long as one of them is open. Best is a handler for each request: one
+    whose runs are over is over too until another run has started.
 
     Attributes:
         queue: What nobody has read yet: pieces of text, none of them empty.
@@ -44,7 +45,7 @@ class AsyncIteratorCallbackHandler(AsyncCallbackHandler):
     """
 
     def __init__(self) -> None:
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
         self.queue: asyncio.Queue[str] = _Queue(self._wake)
         self.done: asyncio.Event = _Event(self._wake)
         self._open: dict[UUID, UUID] = {}  # runs, and the outermost run of each
@@ -74,8 +75,9 @@ class AsyncIteratorCallbackHandler(AsyncCallbackHandler):
                     yield self.queue.get_nowait()
                 if self.done.is_set():  # nothing was awaited since the queue was empty
                     break
-                self._waiter = self._loop.create_future()
-                await self._waiter
+                news = self._loop.create_future()
+                self._waiters.append(news)
+                await news
             error = self._error
         finally:
             self._leave()
@@ -169,8 +171,10 @@ class AsyncIteratorCallbackHandler(AsyncCallbackHandler):
             self.done.set()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():  # a reader that was cancelled meanwhile
+                waiter.set_result(None)
 
 
 class _Queue(asyncio.Queue[str]):

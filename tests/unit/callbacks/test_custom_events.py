@@ -72,6 +72,19 @@ async def test_the_innermost_run_counts_and_after_it_the_outer_one(world: str) -
 
 
 @BOTH
+async def test_a_body_of_our_managers_is_a_run_around_it(world: str) -> None:
+    log = Log()
+    with CallbackManager([log], [log]).chain("plan") as run:
+        await send(world, "sync", 1)
+    async with AsyncCallbackManager([log], [log]).tool("look", {"q": 1}) as other:
+        await send(world, "async", 2)
+    assert [(name, kwargs["run_id"]) for name, _, kwargs in log.told] == [
+        ("sync", run.run_id),
+        ("async", other.run_id),
+    ]
+
+
+@BOTH
 async def test_outside_of_all_runs_there_is_nobody_to_send_it_for(world: str) -> None:
     with pytest.raises(RuntimeError, match="belongs to a run"):
         await send(world, "n", 1)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
+import weakref
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
 
@@ -95,6 +97,7 @@ async def test_the_group_is_the_parent_of_what_is_started_with_its_manager(world
 async def test_defect_a_given_manager_is_not_ignored_where_langsmith_does_not_trace(
     world: str, kind: Any
 ) -> None:
+    """langchain#12807: nobody was told of anything."""
     log = Log()
     manager = kind([log], parent_run_id=UUID(int=7), inheritable_handlers=[log], inheritable_tags=["given"])
     async with group_in(world, "g", manager) as group:
@@ -149,7 +152,7 @@ async def test_an_error_that_the_application_reports_is_the_end_even_if_the_bloc
 async def test_defect_whatever_the_block_raises_is_the_groups_error_and_reaches_the_caller(
     world: str, kind: type[BaseException]
 ) -> None:
-    """Also what is not an Exception, which langchain-core's groups used to turn into an AttributeError."""
+    """langchain#39163: what is not an Exception was missed, and an AttributeError in its place."""
     log, error = Log(), kind("x")
     with pytest.raises(kind) as caught:
         async with group_in(world, "g", [log]):
@@ -186,6 +189,23 @@ async def test_a_cancelled_group_reports_its_end() -> None:
     assert [event[0] for event in log.told] == ["start", "error"]
 
 
+@pytest.mark.parametrize("error", [None, ValueError("x")])
+def test_nothing_keeps_a_group_alive(error: Exception | None) -> None:
+    gc.disable()
+    try:
+        log = Log()
+        gone = weakref.ref(log)
+        with suppress(ValueError), trace_as_chain_group("g", [log]) as group:
+            if error is not None:
+                raise error
+        del log, group
+        if error is not None:
+            error.__traceback__ = None
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
 @BOTH
 async def test_a_copy_is_of_the_same_group_and_shares_nothing_else(world: str) -> None:
     log = Log()
@@ -203,6 +223,7 @@ async def test_a_copy_is_of_the_same_group_and_shares_nothing_else(world: str) -
 
 @BOTH
 async def test_defect_merging_mixes_neither_lists_nor_order_and_drops_nothing(world: str) -> None:
+    """langchain#32028: a group's merge made local handlers inheritable, and lost their order and inheritable metadata."""
     first, local, second, other = Log(), Log(), Log(), Log()
     theirs = CallbackManager(
         [second, other],

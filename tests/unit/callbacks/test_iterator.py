@@ -110,7 +110,7 @@ class TestAsTheClassicOne:
 
 
 class TestDefects:
-    """Those of the classic handler."""
+    """Those of LangChain's classic handler: langchain#11769 (tokens lost), #9536 (one run only), and the two ways to hang."""
 
     @pytest.mark.parametrize("waits_first", [True, False])
     async def test_defect_no_token_is_lost_when_the_end_comes_in_the_same_turn_of_the_loop(
@@ -300,6 +300,26 @@ class TestTheReaderLeaves:
         with pytest.raises(asyncio.CancelledError):
             await reader
         assert handler.done.is_set()
+
+    async def test_two_readers_share_the_tokens_and_both_come_to_the_end(
+        self, handler: AsyncIteratorCallbackHandler
+    ) -> None:
+        readers = [asyncio.create_task(read(handler)) for _ in range(2)]
+        await turns()
+        await model(handler, "a", "b")
+        assert sorted(token for tokens in await asyncio.gather(*readers) for token in tokens) == ["a", "b"]
+
+    async def test_a_reader_that_leaves_while_a_token_comes_is_passed_over(
+        self, handler: AsyncIteratorCallbackHandler
+    ) -> None:
+        await handler.on_llm_start({}, ["p"], run_id=FIRST)
+        reader = asyncio.create_task(read(handler))
+        await turns()
+        reader.cancel()
+        await handler.on_llm_new_token("a", run_id=FIRST)  # before the reader knows
+        with pytest.raises(asyncio.CancelledError):
+            await reader
+        assert handler.queue.empty()
 
     async def test_no_task_is_left_behind(self, handler: AsyncIteratorCallbackHandler) -> None:
         before = asyncio.all_tasks()

@@ -169,6 +169,7 @@ class TestTheBlock:
         assert counted.usage_metadata == {}
 
     def test_defect_however_often_it_is_used_no_more_is_registered(self) -> None:
+        """langchain#32300: every use made every later call of the process slower, for ever."""
         for _ in range(50):
             with get_usage_metadata_callback("each its own name"), get_usage_metadata_callback():
                 pass
