@@ -21,6 +21,7 @@ from opentelemetry.trace import TracerProvider
 from otel_callbacks import plugins
 from otel_callbacks.callbacks.base import BaseCallbackHandler
 from otel_callbacks.core import frameworks
+from otel_callbacks.core.content import Capture
 from otel_callbacks.core.engine import Engine
 from otel_callbacks.core.events import RunKind
 from otel_callbacks.core.policy import Policy
@@ -29,9 +30,11 @@ from otel_callbacks.core.shield import Shield
 from otel_callbacks.core.values import AttributeValue
 from otel_callbacks.core.view import Mapper
 from otel_callbacks.otel import prices
+from otel_callbacks.otel.capture import content_policy
 from otel_callbacks.otel.engines import engine_of, global_provider
 from otel_callbacks.otel.observers import observers_of
 from otel_callbacks.otel.traces import hex_trace_id
+from otel_callbacks.redactors import named
 from otel_callbacks.settings import Settings
 
 logger = logging.getLogger("otel_callbacks")
@@ -58,16 +61,19 @@ class BoundHandler(BaseCallbackHandler):
         meter_provider: MeterProvider | None = None,
         logger_provider: LoggerProvider | None = None,
         *,
+        capture_content: bool | str | None = None,
         capture_errors: bool | None = None,
         redactors: Sequence[Redactor] = (),
         mappers: Sequence[Mapper] = (),
         raise_errors: bool = False,
     ) -> None:
         settings = Settings.lenient(os.environ)
+        redactors = (*(one for one in named(settings.redactors or ()) if one not in redactors), *redactors)
         chosen = plugins.before(settings.mappers, mappers, logger.warning)
         self._policy = Policy(
             capture_errors=settings.capture_errors if capture_errors is None else capture_errors,
-            redactors=tuple(redactors),
+            redactors=redactors,
+            content=content_policy(capture_content, settings, redactors),
             mappers=prices.before(chosen) if settings.cost else chosen,
             max_length=settings.max_value_length,
             raise_errors=raise_errors,
@@ -193,17 +199,26 @@ class BoundHandler(BaseCallbackHandler):
     def __reduce_ex__(self, _protocol: Any, /) -> Any:
         """Pickle the settings; a provider stays behind, and the copy uses its own process's global one."""
         policy = self._policy
+        content = policy.content
+        where = content.where.value if isinstance(content, Capture) else False
         return (
             _restored,
-            (type(self), policy.capture_errors, policy.redactors, policy.mappers, policy.raise_errors),
+            (type(self), where, policy.capture_errors, policy.redactors, policy.mappers, policy.raise_errors),
         )
 
 
 def _restored(
     cls: type[BoundHandler],
+    capture_content: bool | str,
     capture_errors: bool,
     redactors: Sequence[Redactor],
     mappers: Sequence[Mapper],
     raise_errors: bool,
 ) -> BoundHandler:
-    return cls(capture_errors=capture_errors, redactors=redactors, mappers=mappers, raise_errors=raise_errors)
+    return cls(
+        capture_content=capture_content,
+        capture_errors=capture_errors,
+        redactors=redactors,
+        mappers=mappers,
+        raise_errors=raise_errors,
+    )

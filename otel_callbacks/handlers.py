@@ -34,9 +34,12 @@ class OTelCallbackHandler(BoundHandler, _ForLangChain):
         tracer_provider: Where spans go. Default: the application's global provider, whenever it is set.
         meter_provider: Where metrics go. Default: the global provider, if there is one when the handler sees its first run.
         logger_provider: Where log events go. Default: as for metrics.
+        capture_content: Where messages, tools' arguments and results, queries and documents go: ``SPAN_ONLY``, ``EVENT_ONLY``,
+            ``SPAN_AND_EVENT`` or ``NO_CONTENT``. True is as the environment says, or spans if it says nothing. Default:
+            ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT``, else nowhere.
         capture_errors: Record messages and stack traces of errors. Default: ``OTEL_CALLBACKS_CAPTURE_ERRORS``, else True.
-        redactors: Applied in order to every string of the application before it becomes an attribute. One that raises
-            costs the string.
+        redactors: Applied in order to every string of the application before it becomes an attribute, after the
+            redaction of secrets. One that raises costs the string. `otel_callbacks.redactors` has some.
         mappers: Called at a run's end with the run and its attributes, to change them. One that raises is passed over.
         raise_errors: Let this package's own faults reach the application. For its developers.
     """
