@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from otel_callbacks.export.setup import configure
     from otel_callbacks.export.telemetry import Telemetry
     from otel_callbacks.handlers import AsyncOTelCallbackHandler, OTelCallbackHandler
+    from otel_callbacks.integrations.embeddings import traced_embeddings
     from otel_callbacks.integrations.langchain import instrument, uninstrument
 
     __version__: str
@@ -40,6 +41,7 @@ _WHERE = {
     "configure": "otel_callbacks.export.setup",
     "instrument": "otel_callbacks.integrations.langchain",
     "record_evaluation": "otel_callbacks.evaluation",
+    "traced_embeddings": "otel_callbacks.integrations.embeddings",
     "uninstrument": "otel_callbacks.integrations.langchain",
 }
 
@@ -54,6 +56,7 @@ __all__ = [
     "configure",
     "instrument",
     "record_evaluation",
+    "traced_embeddings",
     "uninstrument",
 ]
 

@@ -20,6 +20,7 @@ class Operation(StrEnum):
 
     CHAT = "chat"
     TEXT_COMPLETION = "text_completion"
+    EMBEDDINGS = "embeddings"
     RETRIEVAL = "retrieval"
     EXECUTE_TOOL = "execute_tool"
     INVOKE_AGENT = "invoke_agent"
@@ -33,7 +34,7 @@ class SpanKind(StrEnum):
     INTERNAL = "internal"
 
 
-CLIENT_OPERATIONS: Final = frozenset({Operation.CHAT, Operation.TEXT_COMPLETION, Operation.RETRIEVAL})
+CLIENT_OPERATIONS: Final = frozenset({Operation.CHAT, Operation.TEXT_COMPLETION, Operation.EMBEDDINGS, Operation.RETRIEVAL})
 
 OPERATION_NAME: Final = "gen_ai.operation.name"
 PROVIDER_NAME: Final = "gen_ai.provider.name"
@@ -105,6 +106,8 @@ RETRIEVAL_QUERY: Final = "gen_ai.retrieval.query.text"
 RETRIEVAL_DOCUMENTS: Final = "gen_ai.retrieval.documents"
 CONTENT_TRUNCATED: Final = "langchain.content.truncated"
 DATA_SOURCE_ID: Final = "gen_ai.data_source.id"
+EMBEDDINGS_DIMENSIONS: Final = "gen_ai.embeddings.dimension.count"
+REQUEST_ENCODING_FORMATS: Final = "gen_ai.request.encoding_formats"
 
 # OpenTelemetry's general conventions (registry, session and user).
 SESSION_ID: Final = "session.id"
@@ -133,6 +136,7 @@ TAGS: Final = "langchain.tags"
 METADATA_PREFIX: Final = "langchain.metadata."
 METADATA_OMITTED: Final = "langchain.metadata_omitted_count"  # keys for which there was no room
 RETRIEVER_DOCUMENTS: Final = "langchain.retriever.document_count"
+EMBEDDINGS_TEXTS: Final = "langchain.embeddings.text_count"
 
 EVENT_TEXT: Final = "langchain.text"
 EVENT_RETRY: Final = "langchain.retry"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from otel_callbacks import semconv
-from otel_callbacks.core import calls, failures, mapping, response
+from otel_callbacks.core import calls, embedding, failures, mapping, response
 from otel_callbacks.core.events import RunEnded, RunKind
 from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.runs import Run, Steps
@@ -37,6 +37,8 @@ def read_output(run: Run, output: object, ended: RunEnded) -> None:
             ended.calls = (call_id,)
     elif kind is RunKind.RETRIEVER:
         ended.attributes = response.of_retriever(output)
+    elif kind is RunKind.EMBEDDINGS:
+        ended.attributes = embedding.of_answer(output)
 
 
 def read_error(policy: Policy, error: object, ended: RunEnded) -> None:

@@ -16,13 +16,14 @@ from otel_callbacks.semconv import EndReason, Operation, Outcome, SpanKind
 
 
 class RunKind(StrEnum):
-    """Which callback started a run; the value of ``langchain.run.kind``."""
+    """Which callback started a run, or that a wrapper did, of embeddings; the value of ``langchain.run.kind``."""
 
     CHAIN = "chain"
     CHAT_MODEL = "chat_model"
     LLM = "llm"
     TOOL = "tool"
     RETRIEVER = "retriever"
+    EMBEDDINGS = "embeddings"
 
 
 @dataclass(slots=True)

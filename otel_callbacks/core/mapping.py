@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from otel_callbacks import semconv
-from otel_callbacks.core import metadata, normalize, request, shapes, values
+from otel_callbacks.core import embedding, metadata, normalize, request, shapes, values
 from otel_callbacks.core.events import Description, RunKind, RunStarted
 from otel_callbacks.core.reading import mapping, sequence
 from otel_callbacks.core.runs import Run, Steps
@@ -235,4 +235,5 @@ _DESCRIBERS: Final[Mapping[RunKind, Callable[[RunStarted, Any, dict[str, Attribu
     RunKind.LLM: request.describe,
     RunKind.TOOL: _tool,
     RunKind.RETRIEVER: _retriever,
+    RunKind.EMBEDDINGS: embedding.describe,
 }

@@ -69,6 +69,11 @@ class RunSpan(Span):
         self.made: ref[Context] | None = None
         self._around = around  # the run in whose body this one started: that of a stream's consumer
 
+    @property
+    def run(self) -> Run | None:
+        """The run, while it is open."""
+        return self._run
+
     def over(self) -> None:
         """Stand for the run no more, and let go of it."""
         self.inner = self._run = None
@@ -153,6 +158,17 @@ class RunSpan(Span):
 
     def end(self, end_time: int | None = None) -> None:
         """Do nothing: the run's own end ends it, and what encloses it belongs to others."""
+
+
+def current_run() -> str | None:
+    """Return the id of the run whose span is current; None if another's is, or none."""
+    span = trace.get_current_span()
+    while type(span) is RunSpan:
+        run = span.run
+        if run is not None and (span.body is not Body.MARKED or span.is_inside()):
+            return run.id
+        span = trace.get_current_span(span.outer)
+    return None
 
 
 def healed(context: Context) -> Context:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from langchain_core.embeddings import Embeddings
 from opentelemetry import context as context_api
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -18,7 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind
 
-from otel_callbacks import OTelCallbackHandler, semconv
+from otel_callbacks import OTelCallbackHandler, semconv, traced_embeddings
 from otel_callbacks.semconv import Operation
 
 DATA: Final[dict[str, Any]] = json.loads((Path(__file__).parent / "genai_semconv.json").read_text())
@@ -35,6 +36,7 @@ TYPES: Final[Mapping[str, Any]] = {
 SPANS: Final = {
     Operation.CHAT: "gen_ai.inference.client",
     Operation.TEXT_COMPLETION: "gen_ai.inference.client",
+    Operation.EMBEDDINGS: "gen_ai.embeddings.client",
     Operation.RETRIEVAL: "gen_ai.retrieval.client",
     Operation.EXECUTE_TOOL: "gen_ai.execute_tool.internal",
     Operation.INVOKE_AGENT: "gen_ai.invoke_agent.internal",
@@ -195,12 +197,31 @@ STARTS: Final[dict[Operation, tuple[str, dict[str, Any]]]] = {
 }
 
 
+class _Failing(Embeddings):
+    """Embeddings for which LangChain has no callback: a wrapper reports them."""
+
+    model = "e"
+    dimensions = 3
+    encoding_format = "float"
+    base_url = "https://models.example:8443/v1"
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        raise NotImplementedError
+
+    def embed_query(self, text: str) -> list[float]:
+        raise ValueError("v")
+
+
 def emitted(operation: Operation) -> tuple[ReadableSpan, dict[str, Any]]:
     """Return a failed and streamed run's span, which says the most, and what a sampler was given at its start."""
     exporter, sampler = InMemorySpanExporter(), Recording()
     provider = TracerProvider(sampler=sampler)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     handler = OTelCallbackHandler(provider, raise_errors=True)
+    if operation is Operation.EMBEDDINGS:
+        with pytest.raises(ValueError, match="v"):
+            traced_embeddings(_Failing(), handler).embed_query("x")
+        return exporter.get_finished_spans()[0], sampler.given[0]
     kind, arguments = STARTS[operation]
     given: dict[str, Any] = {"serialized": None, "tags": ["tag"], "metadata": None, "name": None, **arguments}
     run_id = uuid.uuid4()
