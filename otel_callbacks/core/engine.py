@@ -6,6 +6,7 @@ callback is one synchronous stretch, so that it is safe on an event loop.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -120,8 +121,12 @@ class Engine:
             # A run that we cannot describe is still a run: time, parent and outcome are worth having.
             self._shield.fault("describe", fault, reraise=run.policy.raise_errors)
             description = mapping.undescribed(run)
-        if run.policy.redactors:
-            run.attributes = run.policy.redacted(run.attributes)
+        policy = run.policy
+        run.attributes = policy.described(run.attributes)
+        name = policy.name(description.name)
+        if name is not description.name:
+            description = replace(description, name=name)
+            run.name = policy.name(run.name) if run.name is not None else None
         run.operation = description.operation
         return description
 
@@ -212,7 +217,7 @@ class Engine:
             run = self._run_to_note(policy, run_id)
             if run is not None:
                 run.touched_ns = now = self._monotonic_ns()
-                note = RunNoted(now + run.offset_ns, name, policy.redacted(attributes))
+                note = RunNoted(now + run.offset_ns, policy.name(name), policy.noted(attributes))
                 self._sink.note(run, note)
         except Exception as fault:
             self._shield.fault("note", fault, reraise=policy.raise_errors)
@@ -308,7 +313,7 @@ class Engine:
         self._early[key] = None
         ended.reason = EndReason.START_MISSING
         description = mapping.undescribed(run)
-        run.attributes = policy.redacted(run.attributes)
+        run.attributes = policy.described(run.attributes)
         self._sink.open(run, description, above, None, framework=True)
         self._table.remember(key, run.reference)
         return run

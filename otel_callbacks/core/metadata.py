@@ -14,6 +14,7 @@ from uuid import UUID
 from otel_callbacks import semconv
 from otel_callbacks.core import values
 from otel_callbacks.core.reading import pairs
+from otel_callbacks.core.redact import MASK, names_a_secret
 from otel_callbacks.core.values import AttributeValue
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _identities: Final[dict[tuple[object, ...], Mapping[str, str]]] = {}
 _NUMBERED: Final = frozenset({int, UUID})  # what identifies somebody and is no text
 _names: dict[
     str, str | None
-] = {}  # key -> attribute name, None where it is another matter; at most MAX_NAMES
+] = {}  # key -> attribute name, None where it is another matter, empty where it is a secret; at most MAX_NAMES
 
 
 def add(run: Run, metadata: Mapping[str, Any], limit: int) -> None:
@@ -41,8 +42,10 @@ def add(run: Run, metadata: Mapping[str, Any], limit: int) -> None:
     left = limit * MAX_LENGTHS
     for key, value in source.items():
         name = _names[key] if type(key) is str and key in _names else _name(key)
-        if name is None:
-            if type(key) is not str or key not in _IDENTITY:
+        if not name:
+            if name is not None:
+                _mask(attributes, key, value)
+            if name is not None or type(key) is not str or key not in _IDENTITY:
                 continue
             identified, name = True, semconv.METADATA_PREFIX + key
         if (
@@ -106,8 +109,16 @@ def _first(attributes: dict[str, AttributeValue], metadata: Mapping[str, Any]) -
     return chosen
 
 
+def _mask(attributes: dict[str, AttributeValue], key: str, value: object) -> None:
+    """Say that there is a password or a key, and not which."""
+    if value is not None:
+        attributes[f"{semconv.METADATA_PREFIX}{values.key_text(key)}"] = (
+            value if type(value) is bool else MASK
+        )
+
+
 def _name(key: object) -> str | None:
-    """Return the attribute's name for a metadata *key*; None where it is left out."""
+    """Return the attribute's name for a metadata *key*; None where it is left out, empty where its value is a secret."""
     if type(key) is not str:
         text = values.key_text(key)
         return semconv.METADATA_PREFIX + text if text else None
@@ -122,6 +133,8 @@ def _name(key: object) -> str | None:
         name = None
     elif key in _IDENTITY:
         name = None  # `add` names it, and has a closer look: seldom enough
+    elif names_a_secret(key):
+        name = ""
     else:
         name = semconv.METADATA_PREFIX + text
     if len(_names) < MAX_NAMES and len(key) <= values.MAX_KEY_LENGTH:

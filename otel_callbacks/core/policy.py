@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from otel_callbacks import semconv
-from otel_callbacks.core.redact import Redactor, redact, secrets
+from otel_callbacks.core.redact import Redactor, are_clean, redact, remember, secrets, without_secrets
 from otel_callbacks.core.sink import Content, Observer
 from otel_callbacks.core.values import DEFAULT_MAX_LENGTH, AttributeValue
 from otel_callbacks.core.view import Mapper
@@ -26,6 +27,9 @@ _VOCABULARY: Final = frozenset(
         semconv.ERROR_TYPE,
     }
 )
+
+
+_IDS: Final = frozenset({semconv.RUN_ID, semconv.RUN_PARENT_ID})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +57,29 @@ class Policy:
     def error_text(self, text: str) -> str:
         """Return an error's text as it may leave the process: model clients quote keys and URLs in theirs."""
         return redact(secrets(text), self.redactors)
+
+    def described(self, attributes: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
+        """Return the *attributes* of a start without secrets, and redacted; the same dict if there is nothing to hide.
+
+        The first ones are the run's ids. Most values have been seen before.
+        """
+        ids = 2 if semconv.RUN_PARENT_ID in attributes else 1
+        if not self.redactors and are_clean(islice(attributes.values(), ids, None)):
+            return attributes
+        found = {
+            name: value if name in _VOCABULARY else self._redacted(without_secrets(value))
+            for name, value in attributes.items()
+        }
+        remember(value for name, value in found.items() if value is attributes[name] and name not in _IDS)
+        return found if found != attributes else attributes
+
+    def noted(self, attributes: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
+        """Return the *attributes* of a span event without secrets, and redacted."""
+        return {name: self._redacted(without_secrets(value)) for name, value in attributes.items()}
+
+    def name(self, name: str) -> str:
+        """Return a run's name without secrets, and redacted."""
+        return redact(secrets(name), self.redactors)
 
     def redacted(self, attributes: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
         """Return *attributes* with every string from the application redacted; the same dict if there is no redactor."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from functools import cache, lru_cache
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from otel_callbacks.core.secret_shapes import NAMED, SECRET_NAME, SHAPES, Shape, compiled
 
@@ -24,6 +24,8 @@ LONGEST: Final = 8_192
 MAX_KNOWN: Final = 4_096
 _SHORT: Final = 256  # characters of a text that is remembered as clean
 _NAME_LENGTH: Final = 64
+_FEW: Final = 16
+_NUMBERS: Final = frozenset({bool, int, float})
 
 _clean: set[object] = set()  # short texts in which no secret was found; at most MAX_KNOWN
 _inside: ContextVar[bool] = ContextVar("otel_callbacks_redacting", default=False)
@@ -107,11 +109,27 @@ def _trie(words: Sequence[str]) -> str:
     return f"(?:{'|'.join(branches)})" if len(branches) > 1 else branches[0]
 
 
-def remember(texts: Iterable[object]) -> None:
-    """Keep the short ones of *texts*, in which no secret was found, in mind."""
+def without_secrets(value: Any) -> Any:
+    """Return an attribute's value without secrets; *value* itself if there are none."""
+    if type(value) is str:
+        return secrets(value)
+    if type(value) is tuple and value not in _clean:
+        found = tuple([secrets(item) if type(item) is str else item for item in value])
+        return found if found != value else value
+    return value
+
+
+def remember(values: Iterable[object]) -> None:
+    """Keep the short ones of *values*, in which there is no secret, in mind."""
     if len(_clean) >= MAX_KNOWN:
         _clean.clear()
-    _clean.update(text for text in texts if type(text) is not str or len(text) <= _SHORT)
+    _clean.update(
+        value
+        for value in values
+        if type(value) in _NUMBERS
+        or (type(value) is str and len(value) <= _SHORT)
+        or (type(value) is tuple and len(value) <= _FEW and len(str(value)) <= _SHORT)
+    )
 
 
 def are_clean(values: Iterable[object]) -> bool:

@@ -158,7 +158,7 @@ _KEPT_UNDER: Final = {
     "sharedaccesssig": r"sharedaccesssignature",
     "connection": r"connection[_-]?string",
     "x-amz-": r"x-amz-(?:signature|credential|security-token)",
-    "sess": r"sess(?:ion)?[_-]?id",
+    "sess": r"sess(?:ion)?id",
     "mnemonic": r"mnemonic",
     "seed": r"seed[_-]?phrase",
     **{
