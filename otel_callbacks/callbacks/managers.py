@@ -6,7 +6,6 @@ occasion per prompt; it is done once, for both worlds.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeAlias, TypeVar, Union
 
 from otel_callbacks.callbacks import events
@@ -23,12 +22,14 @@ from otel_callbacks.callbacks.runs import (
     AsyncCallbackManagerForRetrieverRun,
     AsyncCallbackManagerForToolRun,
     AsyncParentRunManager,
+    AsyncRunManager,
     BaseRunManager,
     CallbackManagerForChainRun,
     CallbackManagerForLLMRun,
     CallbackManagerForRetrieverRun,
     CallbackManagerForToolRun,
     ParentRunManager,
+    RunManager,
     run_of,
 )
 from otel_callbacks.callbacks.scope import Scope
@@ -45,15 +46,30 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound="BaseCallbackManager")
 R = TypeVar("R", bound=BaseRunManager)
+SR = TypeVar("SR", bound=RunManager)
+AR = TypeVar("AR", bound=AsyncRunManager)
 
 
 _new: Final[Callable[[type[M]], M]] = object.__new__
 
 
-@lru_cache(64)
-def _makes_itself(kind: type[BaseCallbackManager]) -> bool:
-    """Return whether the class has a constructor of its own, which may have more to set up."""
-    return kind.__init__ is not BaseCallbackManager.__init__
+def _several(
+    kind: type[R],
+    inputs: Sequence[tuple[Any, ...]],
+    run_id: UUID | None,
+    kwargs: dict[str, Any],
+    scope: Scope,
+) -> tuple[list[R], list[Occasion]]:
+    """Make a run for each of *inputs*, the first with *run_id*, and what is to be told of its start."""
+    runs: list[R] = []
+    occasions: list[Occasion] = []
+    for args in inputs:
+        run = run_of(kind, run_id or new_run_id(), scope)
+        about = {**kwargs, "run_id": run.run_id, "parent_run_id": scope.parent_run_id}
+        runs.append(run)
+        occasions.append((args, about, scope.tags, scope.metadata))
+        run_id = None
+    return runs, occasions
 
 
 class BaseCallbackManager(ForeignInstance, Scoped, CallbackManagerMixin, Bodies):
@@ -66,6 +82,14 @@ class BaseCallbackManager(ForeignInstance, Scoped, CallbackManagerMixin, Bodies)
     foreign_bases: ClassVar[tuple[tuple[str, str], ...]] = (
         ("langchain_core.callbacks.base", "BaseCallbackManager"),
     )
+
+    _makes_itself: ClassVar[bool] = False
+    """Whether the class has a constructor of its own, which may have more to set up."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Look once for a constructor."""
+        super().__init_subclass__(**kwargs)
+        cls._makes_itself = cls.__init__ is not BaseCallbackManager.__init__
 
     def __init__(
         self,
@@ -91,7 +115,7 @@ class BaseCallbackManager(ForeignInstance, Scoped, CallbackManagerMixin, Bodies)
     @classmethod
     def of(cls, scope: Scope) -> Self:
         """Return a manager with *scope*."""
-        if _makes_itself(cls):  # type: ignore[arg-type]  # mypy does not know that a class is hashable
+        if cls._makes_itself:
             return cls(
                 handlers=scope.handlers,
                 inheritable_handlers=scope.inheritable_handlers,
@@ -176,21 +200,6 @@ class BaseCallbackManager(ForeignInstance, Scoped, CallbackManagerMixin, Bodies)
                 verbose=verbose,
             )
         )
-
-    def _starting(
-        self, kind: type[R], inputs: Sequence[tuple[Any, ...]], run_id: UUID | None, kwargs: dict[str, Any]
-    ) -> tuple[list[R], list[Occasion]]:
-        """Make a run for each of *inputs*, the first with *run_id*, and what is to be told of its start."""
-        scope = self.scope
-        runs: list[R] = []
-        occasions: list[Occasion] = []
-        for args in inputs:
-            run = run_of(kind, run_id or new_run_id(), scope)
-            about = {**kwargs, "run_id": run.run_id, "parent_run_id": scope.parent_run_id}
-            runs.append(run)
-            occasions.append((args, about, scope.tags, scope.metadata))
-            run_id = None
-        return runs, occasions
 
     def _custom(
         self, name: str, data: Any, run_id: UUID | None, kwargs: dict[str, Any]
@@ -285,17 +294,21 @@ class CallbackManager(BaseCallbackManager):
 
     def _start_each(
         self,
-        kind: type[R],
+        kind: type[SR],
         event: Event,
         inputs: Sequence[tuple[Any, ...]],
         run_id: UUID | None,
         kwargs: dict[str, Any],
-    ) -> list[R]:
-        runs, occasions = self._starting(kind, inputs, run_id, kwargs)
-        roster = self.scope.handlers
-        plan = roster.plans[event]
+    ) -> list[SR]:
+        scope = self._scope or self.scope
+        if len(inputs) == 1:  # nearly always
+            run = run_of(kind, run_id or new_run_id(), scope)
+            run.send(event, inputs[0], kwargs, scope.metadata)
+            return [run]
+        runs, occasions = _several(kind, inputs, run_id, kwargs, scope)
+        plan = scope.handlers.plans[event]
         if plan is not None:
-            dispatch(plan, roster, event, occasions)
+            dispatch(plan, scope.handlers, event, occasions)
         return runs
 
 
@@ -383,17 +396,21 @@ class AsyncCallbackManager(BaseCallbackManager):
 
     async def _start_each(
         self,
-        kind: type[R],
+        kind: type[AR],
         event: Event,
         inputs: Sequence[tuple[Any, ...]],
         run_id: UUID | None,
         kwargs: dict[str, Any],
-    ) -> list[R]:
-        runs, occasions = self._starting(kind, inputs, run_id, kwargs)
-        roster = self.scope.handlers
-        plan = roster.plans[event]
+    ) -> list[AR]:
+        scope = self._scope or self.scope
+        if len(inputs) == 1:  # nearly always
+            run = run_of(kind, run_id or new_run_id(), scope)
+            await run.send(event, inputs[0], kwargs, scope.metadata)
+            return [run]
+        runs, occasions = _several(kind, inputs, run_id, kwargs, scope)
+        plan = scope.handlers.plans[event]
         if plan is not None:
-            await adispatch(plan, roster, event, occasions)
+            await adispatch(plan, scope.handlers, event, occasions)
         return runs
 
 

@@ -170,11 +170,13 @@ _scope: Final = partial(
 
 
 def _add_tags(local: Tags, inheritable: Tags, new: Tags, *, inherit: bool) -> tuple[Tags, Tags]:
+    here, below = [*local], [*inheritable]
     for tag in new:
-        if tag in local:
-            local = _without(local, tag)
-            inheritable = _without(inheritable, tag)
-    return local + new, inheritable + new if inherit else inheritable
+        if tag in here:
+            here.remove(tag)
+            if tag in below:
+                below.remove(tag)
+    return (*here, *new), (*below, *new) if inherit else (*below,)
 
 
 def _without(tags: Tags, tag: str) -> Tags:
