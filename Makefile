@@ -46,6 +46,7 @@ format: $(STAMP) ## format the code
 types: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/pyright
+	$(BIN)/python -m tests.typing.check
 
 layers: $(STAMP)
 	$(BIN)/lint-imports --no-cache
