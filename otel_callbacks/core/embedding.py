@@ -34,7 +34,7 @@ def describe(
     encoding = values.short(parameters.get("encoding_format"), values.MAX_NAME_LENGTH)
     if encoding:
         attributes[semconv.REQUEST_ENCODING_FORMATS] = (encoding,)
-    server = provider.server(constructor, parameters)
+    server = provider.server(values.string(constructor.get("base_url")), None)
     if server is not None:
         attributes[semconv.SERVER_ADDRESS], attributes[semconv.SERVER_PORT] = server
     texts = values.integer(event.extra.get("texts"))

@@ -6,12 +6,12 @@ Rules for this file: what the wrapped object returns or raises is returned or ra
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Self
 from uuid import uuid4
 
 from otel_callbacks.core.events import RunKind
-from otel_callbacks.core.reading import field
-from otel_callbacks.core.values import class_path, qualified_name
+from otel_callbacks.core.reading import field, sequence
+from otel_callbacks.core.values import class_path, qualified_name, string
 from otel_callbacks.errors import MissingExtraError
 from otel_callbacks.handlers import OTelCallbackHandler
 from otel_callbacks.otel.current import current_run
@@ -65,27 +65,27 @@ class TracedEmbeddings(Embeddings):
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed texts."""
-        call = _Call(self.embeddings, self.handler, "embed_documents", len(texts))
-        with call:
-            return call.answered(self.embeddings.embed_documents(texts))
+        with _Call(self.embeddings, self.handler, len(sequence(texts))) as call:
+            call.answer = answer = self.embeddings.embed_documents(texts)
+        return answer
 
     def embed_query(self, text: str) -> list[float]:
         """Embed one text."""
-        call = _Call(self.embeddings, self.handler, "embed_query", 1)
-        with call:
-            return call.answered(self.embeddings.embed_query(text))
+        with _Call(self.embeddings, self.handler, 1) as call:
+            call.answer = answer = self.embeddings.embed_query(text)
+        return answer
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """Embed texts."""
-        call = _Call(self.embeddings, self.handler, "embed_documents", len(texts))
-        with call:
-            return call.answered(await self.embeddings.aembed_documents(texts))
+        with _Call(self.embeddings, self.handler, len(sequence(texts))) as call:
+            call.answer = answer = await self.embeddings.aembed_documents(texts)
+        return answer
 
     async def aembed_query(self, text: str) -> list[float]:
         """Embed one text."""
-        call = _Call(self.embeddings, self.handler, "embed_query", 1)
-        with call:
-            return call.answered(await self.embeddings.aembed_query(text))
+        with _Call(self.embeddings, self.handler, 1) as call:
+            call.answer = answer = await self.embeddings.aembed_query(text)
+        return answer
 
     def __getattr__(self, name: str) -> Any:
         # Before __init__ (copying, unpickling) there is nothing to ask.
@@ -97,20 +97,14 @@ class TracedEmbeddings(Embeddings):
 class _Call:
     """One call as a run: a `with` block around it."""
 
-    def __init__(self, embeddings: Embeddings, handler: OTelCallbackHandler, method: str, texts: int) -> None:
+    def __init__(self, embeddings: Embeddings, handler: OTelCallbackHandler, texts: int) -> None:
         self._embeddings = embeddings
         self._handler = handler
-        self._method = method
         self._texts = texts
         self._run_id = uuid4()
-        self._answer: Any = None
+        self.answer: Any = None
 
-    def answered(self, answer: Any) -> Any:
-        """Take the answer's size down, and return it."""
-        self._answer = answer
-        return answer
-
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         embeddings, kind = self._embeddings, type(self._embeddings)
         name = qualified_name(kind)
         read = {
@@ -125,22 +119,24 @@ class _Call:
             current_run(),
             {
                 "id": class_path(kind).split("."),
-                "kwargs": {key: url for key in _URLS if (url := field(embeddings, key)) is not None},
+                "kwargs": {
+                    "base_url": next((url for key in _URLS if (url := string(field(embeddings, key)))), None)
+                },
             },
             None,
             {"ls_provider": _PROVIDERS[name]} if name in _PROVIDERS else None,
             {
                 "name": name,
-                "method": self._method,
                 "texts": self._texts,
                 "invocation_params": read,
             },
         )
+        return self
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         handler = self._handler
         if error is not None:
             handler._fail(RunKind.EMBEDDINGS, self._run_id, None, error)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
         else:
-            handler._end(RunKind.EMBEDDINGS, self._run_id, None, self._answer)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        self._answer = None
+            handler._end(RunKind.EMBEDDINGS, self._run_id, None, self.answer)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        self.answer = None
