@@ -1,4 +1,4 @@
-"""One handler gets one event: what it is called with, and what becomes of its failure.
+"""Handlers get an event: what they are called with, and what becomes of their failures.
 
 Rules for this file: handlers' methods are called here and nowhere else. Each gets a list of tags and a dict of metadata
 of its own. A failure is logged without the exception's message, which may quote a prompt.
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from otel_callbacks.callbacks.types import conversation_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from otel_callbacks.callbacks.roster import Call, Handler
+    from otel_callbacks.callbacks.roster import Call, Handler, Roster
 
 _logger = logging.getLogger("otel_callbacks.callbacks")
 
@@ -29,24 +29,42 @@ Failures: TypeAlias = "list[BaseException]"
 """What has to reach the caller."""
 
 
-def tell(call: Call, handler: Handler, occasion: Occasion) -> Any:
-    """Call *handler*'s method and return its result, which may be a coroutine to ``finish``."""
-    if call.asks and any(getattr(handler, switch) for switch in call.asks):
-        return None
+def tell(
+    calls: Iterator[Call], roster: Roster, occasion: Occasion, failures: Failures
+) -> tuple[Call, Coroutine[Any, Any, Any]] | None:
+    """Make *calls*, one after another, as far as nothing has to be awaited.
+
+    Returns: The call that returned a coroutine, to be finished before the rest of *calls* is made; None when all are made.
+    """
     args, kwargs, tags, metadata = occasion
-    if tags is not None:
-        kwargs["tags"] = [*tags]
-    if metadata is not None:
-        kwargs["metadata"] = {**metadata}
-    if call.as_prompt:
-        serialized, conversations, *rest = args
-        args = (serialized, [conversation_text(messages) for messages in conversations], *rest)
-    try:
-        return getattr(handler, call.name)(*args, **kwargs)
-    except NotImplementedError:
-        if call.fallback is None:
-            raise
-    return tell(call.fallback[0], handler, occasion) if call.fallback else None
+    for call in calls:
+        handler = roster[call.place]
+        try:
+            if call.asks and any(getattr(handler, switch) for switch in call.asks):
+                continue
+            if tags is not None:
+                kwargs["tags"] = [*tags]
+            if metadata is not None:
+                kwargs["metadata"] = {**metadata}
+            given = _as_prompts(*args) if call.as_prompt else args
+            result = getattr(handler, call.name)(*given, **kwargs)
+        except NotImplementedError as error:
+            if call.fallback is None:
+                failed(call, handler, error, failures)
+            else:
+                result = tell(iter(call.fallback), roster, occasion, failures)
+                if result is not None:
+                    return result
+        except BaseException as error:  # noqa: BLE001 - collected: the others get their event first
+            failed(call, handler, error, failures)
+        else:
+            if result is not None and isinstance(result, Coroutine):
+                return call, result
+    return None
+
+
+def _as_prompts(serialized: Any, conversations: Any, *rest: Any) -> tuple[Any, ...]:
+    return serialized, [conversation_text(messages) for messages in conversations], *rest
 
 
 def told_apart(occasion: Occasion) -> Occasion:
@@ -61,20 +79,23 @@ def occasion_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Occasion:
 
 
 async def finish(
-    call: Call, handler: Handler, occasion: Occasion, result: Coroutine[Any, Any, Any], failures: Failures
+    call: Call, result: Coroutine[Any, Any, Any], roster: Roster, occasion: Occasion, failures: Failures
 ) -> None:
-    """Await the coroutine that a method returned; add what has to reach the caller to *failures*."""
+    """Await the coroutine that *call* returned."""
     try:
-        try:
-            await result
-        except NotImplementedError:
-            if call.fallback is None:
-                raise
-            instead = tell(call.fallback[0], handler, occasion) if call.fallback else None
-            if isinstance(instead, Coroutine):
-                await instead
+        await result
+    except NotImplementedError as error:
+        if call.fallback is None:
+            failed(call, roster[call.place], error, failures)
+            return
     except BaseException as error:  # noqa: BLE001 - collected: the others get their event first
-        failed(call, handler, error, failures)
+        failed(call, roster[call.place], error, failures)
+        return
+    else:
+        return
+    pending = tell(iter(call.fallback), roster, occasion, failures)
+    if pending is not None:
+        await finish(*pending, roster, occasion, failures)
 
 
 def failed(call: Call, handler: Handler, error: BaseException, failures: Failures) -> None:

@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from otel_callbacks.callbacks import blocking
-from otel_callbacks.callbacks.calling import Failures, Occasion, failed, finish, occasion_of, tell, told_apart
+from otel_callbacks.callbacks.calling import Failures, Occasion, finish, occasion_of, tell, told_apart
 from otel_callbacks.callbacks.events import EVENTS, Event
 from otel_callbacks.callbacks.roster import Handler, Roster
 from otel_callbacks.callbacks.waiting import in_copied_context, in_thread, shielded
@@ -51,15 +51,9 @@ def dispatch(plan: Plan, roster: Roster, event: Event, occasions: Sequence[Occas
     failures: Failures = []
     waiting: list[Coroutine[Any, Any, None]] = []
     for occasion in occasions:
-        for call in plan.in_order:
-            handler = roster[call.place]
-            try:
-                result = tell(call, handler, occasion)
-            except BaseException as error:  # noqa: BLE001 - collected: the others get their event first
-                failed(call, handler, error, failures)
-            else:
-                if result is not None and isinstance(result, Coroutine):
-                    waiting.append(finish(call, handler, occasion, result, failures))
+        calls = iter(plan.in_order)
+        while (pending := tell(calls, roster, occasion, failures)) is not None:
+            waiting.append(finish(*pending, roster, occasion, failures))
     if waiting:
         try:
             blocking.run(waiting)
@@ -86,15 +80,13 @@ async def adispatch(plan: Plan, roster: Roster, event: Event, occasions: Sequenc
     failures: Failures = []
     unreached: Unreached = {}
     for occasion in occasions:
-        for call in plan.inline:
-            handler = roster[call.place]
+        calls = iter(plan.inline)
+        while (pending := tell(calls, roster, occasion, failures)) is not None:
+            finishing = finish(*pending, roster, occasion, failures)
             try:
-                result = tell(call, handler, occasion)
-                if result is not None and isinstance(result, Coroutine):
-                    finishing = finish(call, handler, occasion, result, failures)
-                    await (shielded(finishing) if event.closes else finishing)
-            except BaseException as error:  # noqa: BLE001 - collected: the others get their event first
-                failed(call, handler, error, failures)
+                await (shielded(finishing) if event.closes else finishing)
+            except BaseException as error:  # noqa: BLE001 - the caller was cancelled; the others get their event first
+                failures.append(error)
     if plan.others:
         try:
             await _concurrently(plan.others, roster, event, occasions, unreached, failures)
@@ -156,7 +148,7 @@ async def _concurrently(
 ) -> None:
     """Make all *calls* at once; a single one is awaited where we are, without a task, unless it must be shielded."""
     if len(calls) == len(occasions) == 1:
-        job = _perform(calls[0], roster[calls[0].place], occasions[0], failures)
+        job = _perform(calls[0], roster, occasions[0], failures)
         await (shielded(job) if event.closes else in_copied_context(job))
         return
     from asyncio import gather  # noqa: PLC0415 - who has no asynchronous handler never pays for it
@@ -170,20 +162,20 @@ async def _begin(unreached: Unreached, number: int, roster: Roster, failures: Fa
     call, occasion = unreached.pop(
         number
     )  # a task that is cancelled before its first step does not come here
-    await _perform(call, roster[call.place], occasion, failures)
+    await _perform(call, roster, occasion, failures)
 
 
-async def _perform(call: Call, handler: Handler, occasion: Occasion, failures: Failures) -> None:
-    """Make one call of those that wait for nobody; add what has to reach the caller to *failures*."""
+async def _perform(call: Call, roster: Roster, occasion: Occasion, failures: Failures) -> None:
+    """Make one call of those that wait for nobody."""
     try:
         if call.is_coroutine:
-            result = tell(call, handler, occasion)
+            pending = tell(iter((call,)), roster, occasion, failures)
         else:
-            result = await in_thread(tell, call, handler, told_apart(occasion))
-        if result is not None and isinstance(result, Coroutine):
-            await finish(call, handler, occasion, result, failures)
-    except BaseException as error:  # noqa: BLE001 - collected: the others get their event first
-        failed(call, handler, error, failures)
+            pending = await in_thread(tell, iter((call,)), roster, told_apart(occasion), failures)
+        if pending is not None:
+            await finish(*pending, roster, occasion, failures)
+    except BaseException as error:  # noqa: BLE001 - the caller was cancelled
+        failures.append(error)
 
 
 # -- failures ------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextvars import copy_context
 from types import coroutine
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -65,25 +65,14 @@ def in_copied_context(work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
 
 
 async def in_thread(function: Callable[..., T], *args: Any) -> T:
-    """Call *function* in a thread of the loop's pool, in a copy of the context; wait for its end in any case."""
+    """Call *function*, which must not raise, in a thread of the loop's pool, in a copy of the context; wait for its end in any case."""
     from asyncio import CancelledError, get_running_loop, shield, wait  # noqa: PLC0415 - see the rules above
 
     context = copy_context()
-    future = get_running_loop().run_in_executor(None, lambda: context.run(_outcome, function, args))
+    future = get_running_loop().run_in_executor(None, lambda: context.run(function, *args))
     try:
-        result, error = await shield(future)
+        return await shield(future)
     except CancelledError:
         # A thread cannot be cancelled, and the run's next event must not overtake this one.
         await wait((future,))
         raise
-    if error is not None:
-        raise error
-    return cast("T", result)
-
-
-def _outcome(function: Callable[..., T], args: tuple[Any, ...]) -> tuple[T | None, BaseException | None]:
-    """Return an exception instead of raising it: some (StopIteration) a future cannot carry."""
-    try:
-        return function(*args), None
-    except BaseException as error:  # noqa: BLE001 - raised again where the loop is
-        return None, error
