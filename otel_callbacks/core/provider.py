@@ -17,10 +17,11 @@ from otel_callbacks.core import values
 from otel_callbacks.core.reading import sequence
 
 # Where integrations keep the URL that they were given, in the constructor's arguments or the call's.
-URL_KEYS: Final = (
+_URL_KEYS: Final = (
     "base_url", "openai_api_base", "azure_endpoint", "endpoint_url", "anthropic_api_url", "api_base", "xai_api_base",
     "fireworks_api_base", "groq_api_base", "openrouter_api_base", "endpoint", "api_endpoint",
 )  # fmt: skip
+_CALL_URL_KEYS: Final = _URL_KEYS[:5]
 _SHOWN_URL: Final = re.compile(
     r"\b(?:base_url|endpoint_url|api_base|\w+_api_base)='(https?://[^'\s]{1,512})'"
 )
@@ -32,7 +33,10 @@ _SUFFIXES: Final = ("-chat", "-llm")
 
 def stated(metadata: Mapping[str, Any]) -> str | None:
     """Return the provider as LangSmith's metadata name it; None if they do not."""
-    given = values.name(metadata.get("ls_provider"))
+    raw = metadata.get("ls_provider")
+    if type(raw) is str and raw in semconv.PROVIDERS:
+        return semconv.PROVIDERS[raw]
+    given = values.name(raw)
     return given and (semconv.PROVIDERS.get(given) or semconv.PROVIDERS.get(given.lower(), given.lower()))
 
 
@@ -54,20 +58,28 @@ def inferred(kind: object, path: object) -> str:
     return semconv.PROVIDERS.get(stem, stem) or semconv.PROVIDER_UNKNOWN
 
 
-def server(*sources: Mapping[str, Any], shown: str | None = None) -> tuple[str, int] | None:
-    """Return host and port of the first URL that one of *sources* has; None if none has one.
+def url(constructor: Mapping[str, Any], parameters: Mapping[str, Any]) -> str | None:
+    """Return the URL that the model was given, in its constructor or in the call; None if there is none."""
+    for source, keys in ((constructor, _URL_KEYS), (parameters, _CALL_URL_KEYS)):
+        if source:
+            for key in keys:
+                if (
+                    key in source
+                    and type(given := source[key]) is str
+                    and _address(given[:2_048]) is not None
+                ):
+                    return given[:2_048]
+    return None
 
-    Args:
-        sources: The arguments of the constructor and of the call.
-        shown: The model's ``repr``: all there is of the constructor of a class that LangChain does not serialise.
+
+def server(given: str | None, shown: str | None) -> tuple[str, int] | None:
+    """Return host and port of the URL that was *given*, else of one in *shown*, the model's ``repr``; None if unknown.
+
+    The ``repr`` is all there is of the constructor of a class that LangChain does not serialise.
     """
-    for source in sources:
-        for key in URL_KEYS:
-            url = source.get(key)
-            if type(url) is str and (address := _address(url[:2_048])) is not None:
-                return address
-    found = _SHOWN_URL.search(shown) if shown else None
-    return _address(found[1]) if found else None
+    if given is None and shown and (found := _SHOWN_URL.search(shown)) is not None:
+        given = found[1]
+    return _address(given) if given else None
 
 
 @lru_cache(maxsize=256)

@@ -27,23 +27,28 @@ def describe(
     """
     metadata, parameters = event.metadata, mapping(event.extra.get("invocation_params"))
     constructor = mapping(event.serialized.get("kwargs"))
-    read: tuple[object, ...] = (
+    if "previous_response_id" in parameters:  # another one each time
+        _add_previous(attributes, parameters)
+    read = (
         event.kind,
-        *map(parameters.get, _READ_PARAMETERS),
-        *map(metadata.get, _READ_METADATA),
-        *map(constructor.get, _READ_CONSTRUCTOR),
+        *map(parameters.get, _PLAIN_PARAMETERS),
+        *map(metadata.get, _PLAIN_METADATA),
+        *map(constructor.get, _PLAIN_CONSTRUCTOR),
         _wanted(event, parameters),
         _shown(event, constructor),
+        provider.url(constructor, parameters),
         _provider(event, parameters, constructor),
     )
+    more = (
+        *map(parameters.get, _NESTED_PARAMETERS),
+        *map(metadata.get, _NESTED_METADATA),
+        *map(constructor.get, _NESTED_CONSTRUCTOR),
+    )
+    nested = tuple([value if value is None else _frozen(value) for value in more])
     types = tuple(map(type, read))
-    if not _PLAIN.issuperset(types):  # hashing anything else might run foreign code
-        frozen = _frozen(read)
-        if frozen is None:
-            _add_previous(attributes, parameters)
-            return _describe(event, attributes, parameters, constructor)
-        read = frozen
-    key = (read, types)  # 1, 1.0 and True are equal
+    if _ODD in nested or not _PLAIN.issuperset(types):  # hashing anything else might run foreign code
+        return _describe(event, attributes, parameters, constructor)
+    key = (read, types, nested)  # 1, 1.0 and True are equal
     known = _known.get(key)
     if known is None:
         said: dict[str, AttributeValue] = {}
@@ -53,30 +58,20 @@ def describe(
         _known[key] = known
     operation, model, said = known
     attributes.update(said)
-    _add_previous(attributes, parameters)
     return operation, model
 
 
-def _frozen(read: tuple[object, ...]) -> tuple[object, ...] | None:
-    """Return *read* with short lists and dicts of plain values as tuples that say what they were; None if there is more."""
-    frozen: list[object] = []
-    for value in read:
-        kind = type(value)
-        if kind in _PLAIN:
-            frozen.append(value)
-            continue
-        inner: list[Any]
-        if kind is list or kind is tuple:
-            inner = [*sequence(value)[: _MAX_INNER + 1]]
-        elif kind is dict:
-            inner = [part for pair in pairs(cast("dict[Any, Any]", value), _MAX_INNER + 1) for part in pair]
-        else:
-            return None
-        inner_types = tuple(map(type, inner))
-        if len(inner) > _MAX_INNER or not _PLAIN.issuperset(inner_types):
-            return None
-        frozen.append((kind, *inner, *inner_types))
-    return tuple(frozen)
+def _frozen(value: object) -> tuple[object, ...]:
+    """Return a short list or dict of plain values as a tuple that says what it was; `_ODD` for anything else."""
+    kind = type(value)
+    if kind is list:
+        inner = tuple(cast("list[Any]", value)[: _MAX_INNER + 1])
+    elif kind is dict:
+        inner = tuple([part for pair in pairs(cast("dict[Any, Any]", value), _MAX_INNER) for part in pair])
+    else:
+        inner = (value,)
+    types = tuple(map(type, inner))
+    return (kind, inner, types) if len(inner) <= _MAX_INNER and _PLAIN.issuperset(types) else _ODD
 
 
 def _describe(
@@ -93,7 +88,7 @@ def _describe(
         attributes[semconv.REQUEST_MODEL] = model
     more = mapping(constructor.get("model_kwargs"))
     for source, known in (
-        (parameters, _PARAMETERS), (metadata, _METADATA), (constructor, _PARAMETERS), (more, _PARAMETERS),
+        (parameters, _PARAMETERS), (metadata, _METADATA), (constructor, _CONSTRUCTOR), (more, _PARAMETERS),
     ):  # fmt: skip
         if source:
             _add_parameters(attributes, source, known)
@@ -108,9 +103,7 @@ def _describe(
         _add_openai(attributes, parameters, constructor, chat=chat)
     elif name == _BEDROCK:
         _add_guardrail(attributes, parameters, constructor)
-    server = provider.server(
-        constructor, parameters, shown=None if constructor else event.serialized.get("repr")
-    )
+    server = provider.server(provider.url(constructor, parameters), _shown(event, constructor))
     if server is not None:
         attributes[semconv.SERVER_ADDRESS], attributes[semconv.SERVER_PORT] = server
     return (Operation.CHAT if chat else Operation.TEXT_COMPLETION), model
@@ -130,11 +123,10 @@ def _add_parameters(
 
 
 def _add_previous(attributes: dict[str, AttributeValue], parameters: Mapping[str, Any]) -> None:
-    """Add the response that the request goes on from, which is another one each time."""
-    if "previous_response_id" in parameters:
-        previous = values.short(parameters["previous_response_id"], values.MAX_KEY_LENGTH)
-        if previous:
-            attributes[semconv.REQUEST_PREVIOUS_RESPONSE_ID] = previous
+    """Add the response that the request goes on from."""
+    previous = values.short(parameters["previous_response_id"], values.MAX_KEY_LENGTH)
+    if previous:
+        attributes[semconv.REQUEST_PREVIOUS_RESPONSE_ID] = previous
 
 
 def _add_openai(
@@ -168,6 +160,9 @@ def _add_guardrail(
 
 def _wanted(event: RunStarted, parameters: Mapping[str, Any]) -> str | None:
     """Return the kind of output that the request asks for, as the conventions name it; None if it does not say."""
+    structured = mapping(event.extra.get("options")).get("ls_structured_output_format")
+    if structured is None and tuple(map(type, map(parameters.get, _WANTING))) == _NOTHING:  # nearly every one
+        return None
     wished = parameters.get("response_format")
     if wished is None:
         wished = field(mapping(parameters.get("text")), "format")  # the Responses API's name
@@ -183,7 +178,6 @@ def _wanted(event: RunStarted, parameters: Mapping[str, Any]) -> str | None:
                 return output
     if parameters.get("format") is not None:  # Ollama's
         return "json"
-    structured = mapping(event.extra.get("options")).get("ls_structured_output_format")
     return None if structured is None else "json"
 
 
@@ -233,6 +227,11 @@ _MAX_SHOWN: Final = 8_192  # characters
 _known: dict[object, tuple[Operation, str | None, dict[str, AttributeValue]]] = {}
 _PLAIN: Final = frozenset({RunKind, str, int, float, bool, type(None)})
 _MODEL_KEYS: Final = ("model", "model_name", "model_id", "deployment_name")
+_WANTING: Final = (
+    "response_format", "text", "response_mime_type", "modalities", "response_modalities", "format",
+)  # fmt: skip
+_NOTHING: Final = (type(None),) * len(_WANTING)
+_ODD: Final[tuple[object, ...]] = ()
 _MODALITIES: Final = {"audio": "speech", "image": "image"}
 _GUARDRAILS: Final = ("guardrail_config", "guardrails")  # of Bedrock's two classes
 _OF_RESPONSES: Final = ("reasoning", "previous_response_id", "text", "truncation", "include")
@@ -241,13 +240,22 @@ _BEDROCK: Final = "aws.bedrock"
 _VERTEX: Final = "gcp.vertex_ai"
 _GEMINI: Final = "gcp.gemini"
 
-# Everything that a description is made of, beside the output that is wanted and the provider.
-_READ_PARAMETERS: Final = (
-    *_PARAMETERS, *_MODEL_KEYS, *provider.URL_KEYS, "stream", "service_tier", "guardrailIdentifier",
+# What the constructor alone says, of some integrations.
+_CONSTRUCTOR: Final[_Known] = {
+    key: _PARAMETERS[key]
+    for key in ("stop", "stop_sequences", "top_p", "top_k", "seed", "reasoning_effort", "reasoning")
+}
+# Everything that a description is made of, beside the output that is wanted, the provider and the server.
+_NESTED_PARAMETERS: Final = ("stop", "stop_sequences", "reasoning", "output_config")
+_NESTED_METADATA: Final = ("ls_stop",)
+_NESTED_CONSTRUCTOR: Final = ("stop", "stop_sequences", "reasoning", "model_kwargs", *_GUARDRAILS)
+_PLAIN_PARAMETERS: Final = (
+    *(key for key in _PARAMETERS if key not in _NESTED_PARAMETERS), *_MODEL_KEYS, "stream", "service_tier",
+    "guardrailIdentifier",
 )  # fmt: skip
-_READ_METADATA: Final = (*_METADATA, "ls_model_name")
-_READ_CONSTRUCTOR: Final = (
-    *_PARAMETERS, *provider.URL_KEYS, *_GUARDRAILS, "model_kwargs", "service_tier", "use_responses_api",
+_PLAIN_METADATA: Final = ("ls_temperature", "ls_max_tokens", "ls_model_name")
+_PLAIN_CONSTRUCTOR: Final = (
+    *(key for key in _CONSTRUCTOR if key not in _NESTED_CONSTRUCTOR), "service_tier", "use_responses_api",
 )  # fmt: skip
 
 

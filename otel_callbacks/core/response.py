@@ -45,18 +45,15 @@ def of_llm(result: object) -> dict[str, AttributeValue]:
     )
     if response_id:
         attributes[semconv.RESPONSE_ID] = response_id
-    reasons = [
-        reason
-        for generation, own in zip(generations, messages, strict=True)
-        if (
-            reason := _finish_reason(
-                generation, response if own is message else mapping(field(own, "response_metadata"))
-            )
-        )
-    ]
+    reasons: list[str] = []
+    for generation, own in zip(generations, messages, strict=True):
+        metadata = response if own is message else mapping(field(own, "response_metadata"))
+        reason = _finish_reason(generation, metadata)
+        if reason:
+            reasons.append(reason)
     if reasons:
         attributes[semconv.RESPONSE_FINISH_REASONS] = tuple(reasons)
-    if (response.get("model_provider") or output.get("model_provider")) == "openai":
+    if string(response.get("model_provider") or output.get("model_provider")) == "openai":
         _add_openai(attributes, response, output)
     usage.add(attributes, messages, response, output)
     return attributes
@@ -89,9 +86,10 @@ def _add_openai(
     if response.get("object") == "response":
         attributes[semconv.OPENAI_API_TYPE] = semconv.OPENAI_RESPONSES
     for key, name in _OF_OPENAI:
-        value = short(response.get(key) or output.get(key), MAX_KEY_LENGTH)
-        if value:
-            attributes[name] = value
+        for source in (response, output):
+            if key in source and (value := short(source[key], MAX_KEY_LENGTH)):
+                attributes[name] = value
+                break
 
 
 _OF_OPENAI: Final = (

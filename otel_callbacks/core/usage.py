@@ -71,7 +71,7 @@ def add(
     usage = mapping(field(messages[0], "usage_metadata")) if messages else EMPTY
     if len(messages) > 1:
         usage = _of_choices(usage, messages, output)
-    given, told = _totals(usage)
+    given, told = integer(usage.get("input_tokens")), integer(usage.get("output_tokens"))
     if not given and not told:  # zeros stand for "unknown": integrations write them where a count is missing
         usage = _raw(output) or _raw(response)
         given, told = _totals(usage)
@@ -88,10 +88,13 @@ def add(
     if details is not None:
         _add_counts(attributes, mapping(details), _OUTPUT_DETAILS)
     if told is not None:
-        attributes[semconv.USAGE_OUTPUT_TOKENS] = told + _reasoning_beside(attributes, usage, given, told)
-    by_modality = response.get("usage_metadata")
-    if by_modality is not None:
-        _add_by_modality(attributes, mapping(by_modality))
+        attributes[semconv.USAGE_OUTPUT_TOKENS] = told
+        reasoning = attributes.get(semconv.USAGE_REASONING)
+        # Some count reasoning beside the output, as their total tells.
+        if type(reasoning) is int and integer(usage.get("total_tokens")) == (given or 0) + told + reasoning:
+            attributes[semconv.USAGE_OUTPUT_TOKENS] = told + reasoning
+    if "usage_metadata" in response:
+        _add_by_modality(attributes, mapping(response["usage_metadata"]))
 
 
 def _of_choices(
@@ -133,22 +136,12 @@ def _count(usage: Mapping[str, Any], keys: tuple[str, ...]) -> int | None:
     return None
 
 
-def _reasoning_beside(
-    attributes: Mapping[str, AttributeValue], usage: Mapping[str, Any], given: int | None, told: int
-) -> int:
-    """Return the tokens of reasoning if *usage* counts them beside the output, as its total tells; else 0."""
-    reasoning = attributes.get(semconv.USAGE_REASONING)
-    if type(reasoning) is int and integer(usage.get("total_tokens")) == (given or 0) + told + reasoning:
-        return reasoning
-    return 0
-
-
 def _add_input_details(attributes: dict[str, AttributeValue], details: Mapping[str, Any]) -> None:
     _add_counts(attributes, details, _INPUT_DETAILS)
     # Where LangChain knows for how long something was cached, its sum is zero and the parts stand beside it.
-    written = integer(details.get("cache_creation")) or sum(
-        integer(details.get(key)) or 0 for key in _EPHEMERAL if key in details
-    )
+    written = integer(details.get("cache_creation"))
+    if not written and _EPHEMERAL[0] in details:
+        written = sum(integer(details.get(key)) or 0 for key in _EPHEMERAL)
     if written:
         _add_written(attributes, written)
 
