@@ -1,6 +1,6 @@
-"""Random run trees, run by LangChain and by our own managers: every span's parent, name, kind, outcome as planned.
+"""Random run trees, run by LangChain, by our own managers and as bodies and decorators: every span's parent, name, kind, outcome as planned.
 
-``OTEL_CALLBACKS_TREES`` is the number of trees for each of the four (240 in all by default), ``OTEL_CALLBACKS_TREES_SEED``
+``OTEL_CALLBACKS_TREES`` is the number of trees for each of the six (360 in all by default), ``OTEL_CALLBACKS_TREES_SEED``
 the first seed. A failing test's number is its seed.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.trace import SpanKind
 
-from tests.property import by_langchain, by_managers
+from tests.property import by_bodies, by_langchain, by_managers
 from tests.property.trees import (
     ABANDONED,
     CANCELLED,
@@ -36,7 +36,7 @@ FIRST = int(os.environ.get("OTEL_CALLBACKS_TREES_SEED", "0"))
 SEEDS = range(FIRST, FIRST + TREES)
 
 # A run without a parent goes under the body that it is started in, where a framework marks bodies; our managers name parents.
-ROOTS = {by_langchain: None, by_managers: CALLER}
+ROOTS = {by_langchain: None, by_managers: CALLER, by_bodies: CALLER}
 OUTCOMES = {
     (None, "UNSET"): GOOD,
     (None, "ERROR"): ERROR,
@@ -84,7 +84,7 @@ def _check(scene: Scene, tree: Run, roots: str | None) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("by", [by_langchain, by_managers], ids=["langchain", "managers"])
+@pytest.mark.parametrize("by", ROOTS, ids=["langchain", "managers", "bodies"])
 def test_a_tree_is_as_planned(scene: Scene, by: Any, seed: int) -> None:
     tree = plan(seed, asynchronous=False)
     with scene.caller():
@@ -96,7 +96,7 @@ def test_a_tree_is_as_planned(scene: Scene, by: Any, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("by", [by_langchain, by_managers], ids=["langchain", "managers"])
+@pytest.mark.parametrize("by", ROOTS, ids=["langchain", "managers", "bodies"])
 async def test_a_tree_in_asynchronous_code_is_as_planned(scene: Scene, by: Any, seed: int) -> None:
     tree = plan(seed, asynchronous=True)
     with scene.caller():
