@@ -13,7 +13,6 @@ nothing is known of any handler, and so nothing of OpenTelemetry.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from otel_callbacks.callbacks import kinds
@@ -33,7 +32,7 @@ from otel_callbacks.callbacks.kinds import (
 from otel_callbacks.callbacks.runs import AsyncParentRunManager, ParentRunManager
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
     from uuid import UUID
 
@@ -77,8 +76,15 @@ class Body(Generic[S, A]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._closing(error):
+        try:
             self._report(error)
+        except Exception:
+            if (
+                error is None
+            ):  # else a handler's, which dispatch has logged: it must not cover up what ended the body
+                raise
+        finally:
+            reset_current_run(self._place)
 
     async def __aenter__(self) -> A:
         started = await self._start(self._manager(AsyncParentRunManager.manager_class))
@@ -88,8 +94,13 @@ class Body(Generic[S, A]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._closing(error):
+        try:
             await self._report(error)
+        except Exception:
+            if error is None:  # as above
+                raise
+        finally:
+            reset_current_run(self._place)
 
     def _manager(self, world: type[M]) -> M:
         given, tags, metadata = self._callbacks, self._tags, self._metadata
@@ -134,17 +145,6 @@ class Body(Generic[S, A]):
         if "tool_call_id" in self._more:
             about["tool_call_id"] = self._more["tool_call_id"]
         return getattr(run, kind.error)(error, **about)
-
-    @contextmanager
-    def _closing(self, error: BaseException | None) -> Generator[None]:
-        try:
-            yield
-        except Exception:
-            # A handler's (with raise_error), which dispatch has logged. What ended the body is not covered up by it.
-            if error is None:
-                raise
-        finally:
-            reset_current_run(self._place)
 
 
 class Lazy:

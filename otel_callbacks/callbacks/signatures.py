@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from difflib import get_close_matches
 from inspect import Parameter, getattr_static, isasyncgenfunction, isgeneratorfunction, signature
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -108,6 +107,8 @@ def _misspelt(kind: type) -> Iterator[tuple[str, str]]:
             continue
         for name, value in vars(base).items():
             if name.startswith("on_") and name not in EVENTS and isinstance(value, FunctionType):
+                from difflib import get_close_matches  # noqa: PLC0415 - few classes have such names
+
                 for meant in get_close_matches(name, EVENTS, 1, _LIKENESS):
                     yield name, meant
 
