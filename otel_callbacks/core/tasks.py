@@ -14,13 +14,17 @@ import sys
 import weakref
 from collections.abc import Callable
 from contextvars import Context
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from otel_callbacks.core import frameworks
 from otel_callbacks.core.runs import Run
 from otel_callbacks.semconv import EndReason
 
 if TYPE_CHECKING:
     import asyncio
+
+# The coroutines of `AsyncOTelCallbackHandler`.
+_DELIVERED: Final = ("otel_callbacks.handlers", "awaited")
 
 OnLost: TypeAlias = Callable[[list[Run], EndReason], None]
 
@@ -90,4 +94,15 @@ class TaskWatch:
         if task is None:
             return None
         watch = self._watches.get(id(task))
-        return _Watch(task, self._watches, self._on_lost) if watch is None else watch
+        if watch is not None:
+            return watch
+        return None if _is_delivery(task) else _Watch(task, self._watches, self._on_lost)
+
+
+def _is_delivery(task: asyncio.Task[Any]) -> bool:
+    """Tell a task that was made for one callback: a synchronous run calls an asynchronous handler in a loop of its own."""
+    frame = getattr(task.get_coro(), "cr_frame", None)
+    if frame is None:
+        return False
+    module = frame.f_globals.get("__name__")
+    return (module, frame.f_code.co_name) == _DELIVERED or frameworks.is_dispatcher(module)
