@@ -27,8 +27,6 @@ def describe(
     """
     metadata, parameters = event.metadata, mapping(event.extra.get("invocation_params"))
     constructor = mapping(event.serialized.get("kwargs"))
-    if "previous_response_id" in parameters:  # another one each time
-        _add_previous(attributes, parameters)
     read = (
         event.kind,
         *map(parameters.get, _PLAIN_PARAMETERS),
@@ -47,7 +45,9 @@ def describe(
     nested = tuple([value if value is None else _frozen(value) for value in more])
     types = tuple(map(type, read))
     if _ODD in nested or not _PLAIN.issuperset(types):  # hashing anything else might run foreign code
-        return _describe(event, attributes, parameters, constructor)
+        operation, model = _describe(event, attributes, parameters, constructor)
+        _add_previous(attributes, parameters)
+        return operation, model
     key = (read, types, nested)  # 1, 1.0 and True are equal
     known = _known.get(key)
     if known is None:
@@ -58,6 +58,8 @@ def describe(
         _known[key] = known
     operation, model, said = known
     attributes.update(said)
+    if "previous_response_id" in parameters:
+        _add_previous(attributes, parameters)
     return operation, model
 
 
@@ -123,10 +125,14 @@ def _add_parameters(
 
 
 def _add_previous(attributes: dict[str, AttributeValue], parameters: Mapping[str, Any]) -> None:
-    """Add the response that the request goes on from."""
-    previous = values.short(parameters["previous_response_id"], values.MAX_KEY_LENGTH)
+    """Add the response that the request goes on from, which is another one each time."""
+    previous = values.short(parameters.get("previous_response_id"), values.MAX_KEY_LENGTH)
     if previous:
         attributes[semconv.REQUEST_PREVIOUS_RESPONSE_ID] = previous
+        if semconv.OPENAI_API_TYPE in attributes:
+            attributes[semconv.OPENAI_API_TYPE] = (
+                semconv.OPENAI_RESPONSES
+            )  # the other one knows no such thing
 
 
 def _add_openai(
@@ -139,7 +145,7 @@ def _add_openai(
     """Add what the conventions ask for of OpenAI's API alone. Which API it was, a response may yet correct."""
     if chat:
         wished = constructor.get("use_responses_api")
-        responses = wished if type(wished) is bool else any(map(parameters.get, _OF_RESPONSES))
+        responses = wished if type(wished) is bool else parameters.get("reasoning") is not None
         attributes[semconv.OPENAI_API_TYPE] = (
             semconv.OPENAI_RESPONSES if responses else semconv.OPENAI_CHAT_COMPLETIONS
         )
@@ -234,7 +240,6 @@ _NOTHING: Final = (type(None),) * len(_WANTING)
 _ODD: Final[tuple[object, ...]] = ()
 _MODALITIES: Final = {"audio": "speech", "image": "image"}
 _GUARDRAILS: Final = ("guardrail_config", "guardrails")  # of Bedrock's two classes
-_OF_RESPONSES: Final = ("reasoning", "previous_response_id", "text", "truncation", "include")
 _OF_OPENAI: Final = frozenset({"openai", "azure.ai.openai"})  # Azure serves the same API
 _BEDROCK: Final = "aws.bedrock"
 _VERTEX: Final = "gcp.vertex_ai"

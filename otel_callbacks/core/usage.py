@@ -72,8 +72,9 @@ def add(
     if len(messages) > 1:
         usage = _of_choices(usage, messages, output)
     given, told = integer(usage.get("input_tokens")), integer(usage.get("output_tokens"))
+    raw = None
     if not given and not told:  # zeros stand for "unknown": integrations write them where a count is missing
-        usage = _raw(output) or _raw(response)
+        usage = raw = _raw(output) or _raw(response)
         given, told = _totals(usage)
         if not given and not told:
             return
@@ -83,7 +84,7 @@ def add(
     if details is not None:
         _add_input_details(attributes, mapping(details))
     else:
-        _add_raw_details(attributes, usage if "input_tokens" not in usage else _raw(response))
+        _add_raw_details(attributes, _raw(response) if raw is None else raw)
     details = usage.get("output_token_details")
     if details is not None:
         _add_counts(attributes, mapping(details), _OUTPUT_DETAILS)
@@ -110,7 +111,11 @@ def _of_choices(
         return usage
     given = sum(total[0] or 0 for total in totals)
     told = sum(total[1] or 0 for total in totals)
-    return _raw(output) or {"input_tokens": given, "output_tokens": told, "input_token_details": EMPTY}
+    return (
+        EMPTY
+        if _raw(output)
+        else {"input_tokens": given, "output_tokens": told, "input_token_details": EMPTY}
+    )
 
 
 def _raw(source: Mapping[str, Any]) -> Mapping[str, Any]:
