@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from otel_callbacks.callbacks.types import conversation_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from otel_callbacks.callbacks.roster import Call, Handler, Roster
 
@@ -29,13 +29,16 @@ Failures: TypeAlias = "list[BaseException]"
 """What has to reach the caller."""
 
 
-def tell(
-    calls: Iterator[Call], roster: Roster, occasion: Occasion, failures: Failures
-) -> tuple[Call, Coroutine[Any, Any, Any]] | None:
-    """Make *calls*, one after another, as far as nothing has to be awaited.
+class Pending(NamedTuple):
+    """A call that returned a coroutine, and the calls that come after it."""
 
-    Returns: The call that returned a coroutine, to be finished before the rest of *calls* is made; None when all are made.
-    """
+    call: Call
+    result: Coroutine[Any, Any, Any]
+    rest: tuple[Call, ...]
+
+
+def tell(calls: tuple[Call, ...], roster: Roster, occasion: Occasion, failures: Failures) -> Pending | None:
+    """Make *calls*, one after another, as far as nothing has to be awaited; return what has to, None when all are made."""
     args, kwargs, tags, metadata = occasion
     for call in calls:
         handler = roster[call.place]
@@ -52,15 +55,19 @@ def tell(
             if call.fallback is None:
                 failed(call, handler, error, failures)
             else:
-                result = tell(iter(call.fallback), roster, occasion, failures)
-                if result is not None:
-                    return result
+                instead = tell(call.fallback, roster, occasion, failures)
+                if instead is not None:
+                    return instead._replace(rest=_after(call, calls))
         except BaseException as error:  # noqa: BLE001 - collected: the others get their event first
             failed(call, handler, error, failures)
         else:
             if result is not None and isinstance(result, Coroutine):
-                return call, result
+                return Pending(call, result, _after(call, calls))
     return None
+
+
+def _after(call: Call, calls: tuple[Call, ...]) -> tuple[Call, ...]:
+    return calls[calls.index(call) + 1 :]
 
 
 def _as_prompts(serialized: Any, conversations: Any, *rest: Any) -> tuple[Any, ...]:
@@ -78,12 +85,11 @@ def occasion_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Occasion:
     return args, kwargs, kwargs.get("tags"), kwargs.get("metadata")
 
 
-async def finish(
-    call: Call, result: Coroutine[Any, Any, Any], roster: Roster, occasion: Occasion, failures: Failures
-) -> None:
-    """Await the coroutine that *call* returned."""
+async def finish(pending: Pending, roster: Roster, occasion: Occasion, failures: Failures) -> None:
+    """Await the coroutine of *pending*, not the rest."""
+    call = pending.call
     try:
-        await result
+        await pending.result
     except NotImplementedError as error:
         if call.fallback is None:
             failed(call, roster[call.place], error, failures)
@@ -93,9 +99,9 @@ async def finish(
         return
     else:
         return
-    pending = tell(iter(call.fallback), roster, occasion, failures)
-    if pending is not None:
-        await finish(*pending, roster, occasion, failures)
+    instead = tell(call.fallback, roster, occasion, failures)
+    if instead is not None:
+        await finish(instead, roster, occasion, failures)
 
 
 def failed(call: Call, handler: Handler, error: BaseException, failures: Failures) -> None:

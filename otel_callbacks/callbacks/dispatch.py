@@ -23,7 +23,7 @@ from otel_callbacks.callbacks import blocking
 from otel_callbacks.callbacks.calling import Failures, Occasion, finish, occasion_of, tell, told_apart
 from otel_callbacks.callbacks.events import EVENTS, Event
 from otel_callbacks.callbacks.roster import Handler, Roster
-from otel_callbacks.callbacks.waiting import in_copied_context, in_thread, shielded
+from otel_callbacks.callbacks.waiting import in_copied_context, in_thread, shielded, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,9 +51,10 @@ def dispatch(plan: Plan, roster: Roster, event: Event, occasions: Sequence[Occas
     failures: Failures = []
     waiting: list[Coroutine[Any, Any, None]] = []
     for occasion in occasions:
-        calls = iter(plan.in_order)
-        while (pending := tell(calls, roster, occasion, failures)) is not None:
-            waiting.append(finish(*pending, roster, occasion, failures))
+        pending = tell(plan.in_order, roster, occasion, failures)
+        while pending is not None:
+            waiting.append(finish(pending, roster, occasion, failures))
+            pending = tell(pending.rest, roster, occasion, failures)
     if waiting:
         try:
             blocking.run(waiting)
@@ -80,13 +81,14 @@ async def adispatch(plan: Plan, roster: Roster, event: Event, occasions: Sequenc
     failures: Failures = []
     unreached: Unreached = {}
     for occasion in occasions:
-        calls = iter(plan.inline)
-        while (pending := tell(calls, roster, occasion, failures)) is not None:
-            finishing = finish(*pending, roster, occasion, failures)
+        pending = tell(plan.inline, roster, occasion, failures)
+        while pending is not None:
+            finishing = finish(pending, roster, occasion, failures)
             try:
                 await (shielded(finishing) if event.closes else finishing)
             except BaseException as error:  # noqa: BLE001 - the caller was cancelled; the others get their event first
                 failures.append(error)
+            pending = tell(pending.rest, roster, occasion, failures)
     if plan.others:
         try:
             await _concurrently(plan.others, roster, event, occasions, unreached, failures)
@@ -151,10 +153,8 @@ async def _concurrently(
         job = _perform(calls[0], roster, occasions[0], failures)
         await (shielded(job) if event.closes else in_copied_context(job))
         return
-    from asyncio import gather  # noqa: PLC0415 - who has no asynchronous handler never pays for it
-
     unreached.update(enumerate((call, occasion) for occasion in occasions for call in calls))
-    jobs = gather(*(_begin(unreached, number, roster, failures) for number in unreached))
+    jobs = together([_begin(unreached, number, roster, failures) for number in unreached])
     await (shielded(jobs) if event.closes else jobs)
 
 
@@ -169,11 +169,11 @@ async def _perform(call: Call, roster: Roster, occasion: Occasion, failures: Fai
     """Make one call of those that wait for nobody."""
     try:
         if call.is_coroutine:
-            pending = tell(iter((call,)), roster, occasion, failures)
+            pending = tell((call,), roster, occasion, failures)
         else:
-            pending = await in_thread(tell, iter((call,)), roster, told_apart(occasion), failures)
+            pending = await in_thread(tell, (call,), roster, told_apart(occasion), failures)
         if pending is not None:
-            await finish(*pending, roster, occasion, failures)
+            await finish(pending, roster, occasion, failures)
     except BaseException as error:  # noqa: BLE001 - the caller was cancelled
         failures.append(error)
 

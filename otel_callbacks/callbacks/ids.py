@@ -43,8 +43,10 @@ class _Generator:
         self._same_in_all = _VERSION_AND_VARIANT | self._random.getrandbits(_RAND_A_BITS) << _RAND_A_AT
         self._last = self._same_in_all | self._random.getrandbits(_START_BITS)
 
-    def next(self, now_ms: int) -> UUID:
+    def next(self, now_ms: int | None = None) -> UUID:
         """Return the next id; a clock that stands still or goes back keeps the last millisecond."""
+        if now_ms is None:
+            now_ms = time_ns() // _NS_PER_MS
         with self._lock:
             if now_ms > self._millisecond:
                 self._millisecond = now_ms
@@ -64,6 +66,5 @@ if hasattr(os, "register_at_fork"):  # pragma: no branch - not on Windows, which
     os.register_at_fork(after_in_child=_generator.reset)
 
 
-def new_run_id() -> UUID:
-    """Return a UUIDv7 greater than every one returned before in this process."""
-    return _generator.next(time_ns() // _NS_PER_MS)
+new_run_id: Final[Callable[[], UUID]] = _generator.next
+"""Return a UUIDv7 greater than every one returned before in this process."""

@@ -46,7 +46,7 @@ _PLANNED_BY: Final = frozenset(
 _KNOWN_ROWS: Final = 256  # combinations of classes; an application has a few
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Call:
     """How one handler gets one event.
 

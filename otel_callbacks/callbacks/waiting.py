@@ -7,12 +7,14 @@ handler never pays for it.
 from __future__ import annotations
 
 from contextvars import copy_context
+from functools import cache, partial
 from types import coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Callable, Coroutine, Generator, Iterable
+    from types import ModuleType
 
 T = TypeVar("T")
 
@@ -32,20 +34,22 @@ orphans: set[Future[Any]] = set()
 """Shielded work that nobody waits for any more; the loop itself holds tasks weakly."""
 
 
-async def shielded(work: Coroutine[Any, Any, T] | Future[T]) -> T:
-    """Await *work* so that the caller's cancellation does not reach it."""
-    from asyncio import CancelledError, ensure_future, shield  # noqa: PLC0415 - see the rules above
-
-    future: Future[T] = ensure_future(work)
+async def shielded(work: Coroutine[Any, Any, None]) -> None:
+    """Await *work*, which must not raise, so that the caller's cancellation does not reach it."""
+    loop = _asyncio().get_running_loop()
+    task, finished = loop.create_task(work), loop.create_future()
+    task.add_done_callback(partial(_say, finished))
     try:
-        return await shield(future)
-    except CancelledError:
-        if not future.done():
-            orphans.add(future)
-            future.add_done_callback(orphans.discard)
-        raise
+        await finished
     finally:
-        del future  # which holds the exception that holds this frame
+        if not task.done():
+            orphans.add(task)
+            task.add_done_callback(orphans.discard)
+
+
+def _say(finished: Future[None], _: Future[None]) -> None:
+    if not finished.done():
+        finished.set_result(None)
 
 
 @coroutine
@@ -66,13 +70,24 @@ def in_copied_context(work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
 
 async def in_thread(function: Callable[..., T], *args: Any) -> T:
     """Call *function*, which must not raise, in a thread of the loop's pool, in a copy of the context; wait for its end in any case."""
-    from asyncio import CancelledError, get_running_loop, shield, wait  # noqa: PLC0415 - see the rules above
-
-    context = copy_context()
-    future = get_running_loop().run_in_executor(None, lambda: context.run(function, *args))
+    asyncio = _asyncio()
+    future = asyncio.get_running_loop().run_in_executor(None, partial(copy_context().run, function, *args))
     try:
-        return await shield(future)
-    except CancelledError:
+        result: T = await asyncio.shield(future)
+    except asyncio.CancelledError:
         # A thread cannot be cancelled, and the run's next event must not overtake this one.
-        await wait((future,))
+        await asyncio.wait((future,))
         raise
+    return result
+
+
+async def together(works: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Await *works*, each in a task of its own."""
+    await _asyncio().gather(*works)
+
+
+@cache
+def _asyncio() -> ModuleType:
+    import asyncio  # noqa: PLC0415 - see the rules above
+
+    return asyncio
