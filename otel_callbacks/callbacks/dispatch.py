@@ -20,7 +20,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from otel_callbacks.callbacks import blocking
-from otel_callbacks.callbacks.calling import Failures, Occasion, finish, occasion_of, tell, told_apart
+from otel_callbacks.callbacks.calling import (
+    Failures,
+    Occasion,
+    Pending,
+    finish,
+    occasion_of,
+    tell,
+    told_apart,
+)
 from otel_callbacks.callbacks.events import EVENTS, Event
 from otel_callbacks.callbacks.roster import Handler, Roster
 from otel_callbacks.callbacks.waiting import in_copied_context, in_thread, shielded, together
@@ -51,10 +59,40 @@ def dispatch(plan: Plan, roster: Roster, event: Event, occasions: Sequence[Occas
     failures: Failures = []
     waiting: list[Coroutine[Any, Any, None]] = []
     for occasion in occasions:
-        pending = tell(plan.in_order, roster, occasion, failures)
-        while pending is not None:
-            waiting.append(finish(pending, roster, occasion, failures))
-            pending = tell(pending.rest, roster, occasion, failures)
+        _go_on(tell(plan.in_order, roster, occasion, failures), roster, occasion, waiting, failures)
+    if waiting or failures:
+        _settle(roster, event, occasions, waiting, failures)
+
+
+def go_on(
+    pending: Pending | None, roster: Roster, event: Event, occasion: Occasion, failures: Failures
+) -> None:
+    """Do the rest of a ``dispatch`` in one run whose calls were made as far as *pending*."""
+    waiting: list[Coroutine[Any, Any, None]] = []
+    _go_on(pending, roster, occasion, waiting, failures)
+    _settle(roster, event, (occasion,), waiting, failures)
+
+
+def _go_on(
+    pending: Pending | None,
+    roster: Roster,
+    occasion: Occasion,
+    waiting: list[Coroutine[Any, Any, None]],
+    failures: Failures,
+) -> None:
+    while pending is not None:
+        waiting.append(finish(pending, roster, occasion, failures))
+        pending = tell(pending.rest, roster, occasion, failures)
+
+
+def _settle(
+    roster: Roster,
+    event: Event,
+    occasions: Sequence[Occasion],
+    waiting: Sequence[Coroutine[Any, Any, None]],
+    failures: Failures,
+) -> None:
+    """Wait for what has to be awaited; take back a start that failed, and raise."""
     if waiting:
         try:
             blocking.run(waiting)
@@ -79,16 +117,41 @@ async def adispatch(plan: Plan, roster: Roster, event: Event, occasions: Sequenc
         BaseException: As ``dispatch``, and CancelledError when the caller was cancelled meanwhile.
     """
     failures: Failures = []
-    unreached: Unreached = {}
     for occasion in occasions:
-        pending = tell(plan.inline, roster, occasion, failures)
-        while pending is not None:
-            finishing = finish(pending, roster, occasion, failures)
-            try:
-                await (shielded(finishing) if event.closes else finishing)
-            except BaseException as error:  # noqa: BLE001 - the caller was cancelled; the others get their event first
-                failures.append(error)
-            pending = tell(pending.rest, roster, occasion, failures)
+        await _ago_on(tell(plan.inline, roster, occasion, failures), roster, event, occasion, failures)
+    await _asettle(plan, roster, event, occasions, failures)
+
+
+async def ago_on(
+    pending: Pending | None,
+    plan: Plan,
+    roster: Roster,
+    event: Event,
+    occasion: Occasion,
+    failures: Failures,
+) -> None:
+    """Do the rest of an ``adispatch`` in one run whose inline calls were made as far as *pending*."""
+    await _ago_on(pending, roster, event, occasion, failures)
+    await _asettle(plan, roster, event, (occasion,), failures)
+
+
+async def _ago_on(
+    pending: Pending | None, roster: Roster, event: Event, occasion: Occasion, failures: Failures
+) -> None:
+    while pending is not None:
+        finishing = finish(pending, roster, occasion, failures)
+        try:
+            await (shielded(finishing) if event.closes else finishing)
+        except BaseException as error:  # noqa: BLE001 - the caller was cancelled; the others get their event first
+            failures.append(error)
+        pending = tell(pending.rest, roster, occasion, failures)
+
+
+async def _asettle(
+    plan: Plan, roster: Roster, event: Event, occasions: Sequence[Occasion], failures: Failures
+) -> None:
+    """Make the calls of those who are not inline; take back a start that failed, and raise."""
+    unreached: Unreached = {}
     if plan.others:
         try:
             await _concurrently(plan.others, roster, event, occasions, unreached, failures)

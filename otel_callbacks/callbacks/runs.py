@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 from otel_callbacks.callbacks import events
-from otel_callbacks.callbacks.dispatch import adispatch, dispatch
+from otel_callbacks.callbacks.calling import tell
+from otel_callbacks.callbacks.dispatch import ago_on, go_on
 from otel_callbacks.callbacks.ids import new_run_id
 from otel_callbacks.callbacks.mixins import (
     ChainManagerMixin,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from uuid import UUID
 
+    from otel_callbacks.callbacks.calling import Failures
     from otel_callbacks.callbacks.events import Event
     from otel_callbacks.callbacks.managers import AsyncCallbackManager, CallbackManager
     from otel_callbacks.callbacks.roster import Handler
@@ -119,7 +121,11 @@ class RunManager(BaseRunManager):
         if plan is not None:
             kwargs["run_id"] = self.run_id
             kwargs["parent_run_id"] = scope.parent_run_id
-            dispatch(plan, roster, event, ((args, kwargs, scope.tags, metadata),))
+            occasion = args, kwargs, scope.tags, metadata
+            failures: Failures = []
+            pending = tell(plan.in_order, roster, occasion, failures)
+            if pending is not None or failures:
+                go_on(pending, roster, event, occasion, failures)
 
 
 class ParentRunManager(RunManager):
@@ -158,7 +164,7 @@ class AsyncRunManager(BaseRunManager):
         kwargs: dict[str, Any],
         metadata: Mapping[str, Any] | None = None,
     ) -> Awaitable[None]:
-        """Send *event* of this run when awaited; *kwargs* is used up, *metadata* is what a start says."""
+        """Send *event* of this run, to be awaited at once; *kwargs* is used up, *metadata* is what a start says."""
         scope = self._scope or self.scope
         roster = scope.handlers
         plan = roster.plans[event]
@@ -166,7 +172,12 @@ class AsyncRunManager(BaseRunManager):
             return NOTHING
         kwargs["run_id"] = self.run_id
         kwargs["parent_run_id"] = scope.parent_run_id
-        return adispatch(plan, roster, event, ((args, kwargs, scope.tags, metadata),))
+        occasion = args, kwargs, scope.tags, metadata
+        failures: Failures = []
+        pending = tell(plan.inline, roster, occasion, failures)
+        if pending is None and not failures and not plan.others:
+            return NOTHING
+        return ago_on(pending, plan, roster, event, occasion, failures)
 
 
 class AsyncParentRunManager(AsyncRunManager):

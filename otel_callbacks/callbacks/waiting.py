@@ -9,11 +9,11 @@ from __future__ import annotations
 from contextvars import copy_context
 from functools import cache, partial
 from types import coroutine
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Callable, Coroutine, Generator, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
     from types import ModuleType
 
 T = TypeVar("T")
@@ -24,11 +24,11 @@ class _Nothing:
 
     __slots__ = ()
 
-    def __await__(self) -> Generator[Any, Any, None]:
-        yield from ()
+    # Made in C: an iterator that ends at once.
+    __await__: Callable[[], Iterator[Any]] = ().__iter__
 
 
-NOTHING: Final = _Nothing()
+NOTHING: Final = cast("Awaitable[None]", _Nothing())
 
 orphans: set[Future[Any]] = set()
 """Shielded work that nobody waits for any more; the loop itself holds tasks weakly."""
