@@ -19,6 +19,7 @@ from opentelemetry.sdk.metrics.export import (
     MetricExportResult,
     PeriodicExportingMetricReader,
 )
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation
 
 from otel_callbacks.errors import ConfigurationError
 from otel_callbacks.export.guard import GuardedExporter
@@ -60,7 +61,13 @@ class Switch:
     """A metric exporter, for the SDK's reader, whose destinations change."""
 
     def __init__(self, preferences: tuple[Any, Any]) -> None:
-        self._preferred_temporality, self._preferred_aggregation = preferences
+        self._preferred_temporality, aggregation = preferences
+        # Exporters before 1.36 prefer the default buckets for every histogram, over those that the instrument advises.
+        self._preferred_aggregation = {
+            kind: preferred
+            for kind, preferred in (aggregation or {}).items()
+            if not isinstance(preferred, ExplicitBucketHistogramAggregation)
+        }
         self.members: tuple[GuardedExporter, ...] = ()
 
     def export(self, metrics_data: Any, timeout_millis: float = 10_000, **_options: Any) -> Any:

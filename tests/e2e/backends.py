@@ -111,6 +111,11 @@ class Running:
         """Where the collector writes what it has received, as OTLP JSON lines."""
         return self.folder / "collector.jsonl"
 
+    @property
+    def signals_file(self) -> Path:
+        """Where it writes metrics and log events."""
+        return self.folder / "signals.jsonl"
+
     def url(self, port: str) -> str:
         return f"http://127.0.0.1:{self.ports[port]}"
 
@@ -148,6 +153,7 @@ class Running:
             **self.ports,
             "TEMPO_DATA": str(self.folder / "tempo"),
             "COLLECTOR_FILE": str(self.collector_file),
+            "COLLECTOR_SIGNALS_FILE": str(self.signals_file),
             "HOME": str(self.folder),
         }
         with self.log(backend.name).open("wb") as log:
