@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -88,6 +89,31 @@ def test_what_many_threads_report_stays_whole(tmp_path: Path) -> None:
         texts = [f"{number:03}" * 50 for number in range(200)]
         list(pool.map(lambda text: handler.on_text(text, end="\n"), texts))
     assert sorted(path.read_text().splitlines()) == texts
+
+
+def test_one_event_is_written_at_a_time(tmp_path: Path) -> None:
+    """Python's text files are not safe to be written to by several threads."""
+
+    class File:
+        closed = False
+        inside = most = 0
+
+        def write(self, text: str) -> None:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            for _ in range(20):
+                sleep(0)  # let another thread come in, if it can
+            self.inside -= 1
+
+        def flush(self) -> None:
+            """Do nothing."""
+
+    with FileCallbackHandler(tmp_path / "runs.txt") as handler, ThreadPoolExecutor(8) as pool:
+        real, file = handler.file, File()
+        handler.file = file  # type: ignore[assignment]  # all of a file that is used
+        list(pool.map(handler.on_text, "abcdefgh" * 4))
+        handler.file = real
+    assert file.most == 1
 
 
 def test_chains_without_a_name_have_one_all_the_same(tmp_path: Path) -> None:

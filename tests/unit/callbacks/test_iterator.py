@@ -34,7 +34,8 @@ async def model(
 
 
 async def read(handler: AsyncIteratorCallbackHandler) -> list[str]:
-    return [token async for token in handler.aiter()]
+    async with asyncio.timeout(60):  # a reader that is forgotten is a failure, not a hanging suite
+        return [token async for token in handler.aiter()]
 
 
 async def turns(count: int = 5) -> None:
@@ -83,6 +84,14 @@ class TestAsTheClassicOne:
         await turns()
         handler.done.set()
         assert await reader == ["a"]
+
+    async def test_a_run_inside_does_not_take_that_back(self, handler: AsyncIteratorCallbackHandler) -> None:
+        await handler.on_chain_start(None, {}, run_id=CHAIN)
+        reader = asyncio.create_task(read(handler))
+        await turns()
+        handler.done.set()
+        await handler.on_llm_start({}, ["p"], run_id=FIRST, parent_run_id=CHAIN)  # before the reader knows
+        assert await reader == []
 
     async def test_what_is_put_into_the_queue_by_hand_is_read(
         self, handler: AsyncIteratorCallbackHandler
@@ -348,9 +357,10 @@ class TestOtherLoops:
 
         running = asyncio.get_running_loop().run_in_executor(None, run)
         tokens = []
-        async for token in handler.aiter():
-            tokens.append(token)
-            read_one.set()
+        async with asyncio.timeout(60):
+            async for token in handler.aiter():
+                tokens.append(token)
+                read_one.set()
         await running
         assert tokens == ["a", "b"]
 

@@ -40,7 +40,8 @@ async def test_a_caller_that_is_cancelled_leaves_the_work_to_its_end() -> None:
         await caller
     assert not ended.is_set()
     may_end.set()
-    await ended.wait()
+    async with asyncio.timeout(60):  # for ever, without the shield
+        await ended.wait()
     await asyncio.sleep(0)
     assert not _running
 
