@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from otel_callbacks.demo.loose import JsonObject, as_list, as_object, as_text, fingerprint, message_text
@@ -54,6 +54,16 @@ class Answer:
     finish_reason: str
     usage: Usage
     pieces: tuple[str, ...] = field(default=())
+    choices: int = 1
+
+    def times(self, choices: int) -> Answer:
+        """Return the same answer given so many times over: every choice costs its own tokens, the prompt is read once."""
+        usage = replace(
+            self.usage,
+            completion_tokens=self.usage.completion_tokens * choices,
+            reasoning_tokens=self.usage.reasoning_tokens * choices,
+        )
+        return replace(self, choices=choices, usage=usage)
 
 
 def answer(request: JsonObject, response_id: str, draft: Draft | None = None) -> Answer:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from otel_callbacks.demo.faults import Fault
 
 MODELS = ("simulated-small", "simulated-embedding")
+MAX_CHOICES = 4
 _DONE = b"data: [DONE]\n\n"
 _FAULT_MESSAGES = {
     429: ("Rate limit reached (simulated).", "requests", "rate_limit_exceeded"),
@@ -84,13 +85,14 @@ def _chat(request: Request, draft: Draft | None) -> Reply:
     body = request.body
     if not as_list(body.get("messages")):
         return _refusal(request, 400, "you must provide messages")
-    if body.get("n", 1) not in {1, None}:
-        return _refusal(request, 400, "this server gives one choice: n must be 1")
+    choices = body.get("n") or 1
+    if not isinstance(choices, int) or choices not in range(1, MAX_CHOICES + 1):
+        return _refusal(request, 400, f"n must be from 1 to {MAX_CHOICES}")
     head = wire.Head(
         f"chatcmpl-simulated-{request.number:04d}-{fingerprint(body):016x}",
         wire.response_model(as_text(body["model"])),
     )
-    answer = brain.answer(body, head.response_id, draft)
+    answer = brain.answer(body, head.response_id, draft).times(choices)
     exchange = replace(
         _exchange(request),
         response_id=head.response_id,
@@ -108,7 +110,7 @@ def _chat(request: Request, draft: Draft | None) -> Reply:
         exchange,
         streamed=True,
         usage=answer.usage if include_usage else None,
-        fragments=len(wire.fragments(answer)),
+        fragments=len(wire.fragments(answer)) * choices,
     )
     return Reply(
         streamed,
@@ -150,11 +152,13 @@ def _spoil(reply: Reply, fault: Fault) -> Reply:
             cut=True,
         )
     said = len(reply.frames) // 2
-    heard = max(0, min(said - 1, exchange.fragments))  # the first frame is the role
+    roles = exchange.body.get("n") or 1  # the first frame of each choice
+    heard = max(0, min(said - roles, exchange.fragments))
     text = "".join(
         as_text(as_object(as_object(choice).get("delta")).get("content"))
         for frame in reply.frames[:said]
         for choice in as_list(json.loads(frame.removeprefix(b"data: "))["choices"])
+        if as_object(choice).get("index") == 0
     )
     spoilt = replace(_unsaid(exchange), text=text, fragments=heard)
     return replace(reply, exchange=spoilt, frames=reply.frames[:said], cut=True)

@@ -60,16 +60,17 @@ def completion(head: Head, answer: Answer) -> JsonObject:
     message: JsonObject = {"role": "assistant", "content": answer.text or None, "refusal": None}
     if answer.tool_calls:
         message["tool_calls"] = [_call_object(call) for call in answer.tool_calls]
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": answer.finish_reason}
-    return head.completion([choice], answer.usage)
+    choice = {"message": message, "logprobs": None, "finish_reason": answer.finish_reason}
+    return head.completion([{"index": number, **choice} for number in range(answer.choices)], answer.usage)
 
 
 def chunks(head: Head, answer: Answer, *, include_usage: bool) -> list[JsonObject]:
     """Return the chunks of *answer* in order: role, pieces, finish reason, and usage if the client asked for it."""
     extra: JsonObject = {"usage": None} if include_usage else {}
     deltas: list[JsonObject] = [{"role": "assistant", "content": "", "refusal": None}, *fragments(answer)]
-    stream = [head.chunk([_delta(delta)], **extra) for delta in deltas]
-    stream.append(head.chunk([_delta({}, answer.finish_reason)], **extra))
+    every = range(answer.choices)
+    stream = [head.chunk([_delta(delta, number=number)], **extra) for delta in deltas for number in every]
+    stream += [head.chunk([_delta({}, answer.finish_reason, number)], **extra) for number in every]
     if include_usage:
         stream.append(head.chunk([], usage=usage_object(answer.usage)))
     return stream
@@ -140,8 +141,8 @@ def _call_object(call: ToolCall, arguments: str | None = None) -> JsonObject:
     return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": text}}
 
 
-def _delta(delta: JsonObject, finish_reason: str | None = None) -> JsonObject:
-    return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+def _delta(delta: JsonObject, finish_reason: str | None = None, number: int = 0) -> JsonObject:
+    return {"index": number, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
 
 
 def _parts(arguments: str) -> Iterator[str]:

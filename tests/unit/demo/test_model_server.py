@@ -356,7 +356,9 @@ def test_the_models_can_be_listed(server: ModelServer) -> None:
         ("/v1/chat/completions", b"[]", 400),
         ("/v1/chat/completions", b'{"messages": [{}]}', 400),
         ("/v1/chat/completions", b'{"model": "m"}', 400),
-        ("/v1/chat/completions", b'{"model": "m", "messages": [{}], "n": 2}', 400),
+        ("/v1/chat/completions", b'{"model": "m", "messages": [{}], "n": 5}', 400),
+        ("/v1/chat/completions", b'{"model": "m", "messages": [{}], "n": "2"}', 400),
+        ("/v1/chat/completions", b'{"model": "m", "messages": [{}], "n": 2}', 200),
         (
             "/v1/chat/completions",
             b'{"model": "m", "messages": [7, {"content": [1, {"text": 2}]}], "tools": 3}',
