@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from otel_callbacks import semconv
-from otel_callbacks.core import calls, embedding, failures, mapping, response
+from otel_callbacks.core import calls, embedding, failures, mapping, notes, response
 from otel_callbacks.core.events import RunEnded, RunKind
 from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.runs import Run, Steps
@@ -45,6 +45,8 @@ def read_error(policy: Policy, error: object, ended: RunEnded) -> None:
     """Read what a run was ended by into *ended*: control flow has no error type, a cancellation has no failure."""
     ended.outcome = failures.outcome_of(error)
     if ended.outcome in failures.CONTROL_FLOW:
+        if ended.outcome is Outcome.INTERRUPTED:
+            ended.attributes = {**ended.attributes, semconv.GRAPH_INTERRUPTS: notes.interrupts(error)}
         return
     ended.error_type = failures.type_of(error)
     if ended.outcome is None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from otel_callbacks import semconv
-from otel_callbacks.core import completion, mapping, normalize
+from otel_callbacks.core import completion, mapping, normalize, notes
 from otel_callbacks.core.clock import Clock, SystemClock
 from otel_callbacks.core.events import Description, RunEnded, RunKind, RunNoted
 from otel_callbacks.core.policy import Policy
@@ -102,6 +102,10 @@ class Engine:
                 self._open(run, description, above, previous, framework=framework)
                 if policy.content is not None and not run.muted:
                     self._take_down(run, given, serialized, extra)
+                if parent_run_id is None and notes.is_resume(given):
+                    self._sink.note(
+                        run, RunNoted(now + run.offset_ns, semconv.EVENT_RESUME, notes.TOLD_BY_INPUT)
+                    )
             # In the table only now, so that what another thread finds there can be ended.
             if not self._table.add(run):
                 self._end(run, RunEnded(now, reason=EndReason.DUPLICATE_START))

@@ -5,10 +5,18 @@ Rules for this file: names, counts and identifiers; texts, data and interrupts' 
 
 from __future__ import annotations
 
+from typing import Final
+
 from otel_callbacks import semconv
 from otel_callbacks.core import values
-from otel_callbacks.core.reading import field, mapping, sequence
+from otel_callbacks.core.reading import field, first, mapping, sequence
 from otel_callbacks.core.values import AttributeValue
+
+_INPUTS: Final = frozenset({dict, str, list, type(None)})  # of nearly every run
+
+
+TOLD_BY_INPUT: Final[dict[str, AttributeValue]] = {}
+"""The attributes of an event "resumed" that only the run's input tells."""
 
 
 def of_text(text: object) -> dict[str, AttributeValue]:
@@ -39,6 +47,22 @@ def of_resume(event: object) -> dict[str, AttributeValue]:
         if value is not None:
             attributes[name] = value
     return attributes
+
+
+def interrupts(error: object) -> int:
+    """Return for how many answers LangGraph's exception says that a run waits."""
+    return len(sequence(first(field(error, "args")))) or 1
+
+
+def is_resume(given: object) -> bool:
+    """Tell LangGraph's answer to an interrupt, as the input of a run: its ``Command`` with something to resume with."""
+    kind = type(given)
+    return (
+        kind not in _INPUTS
+        and kind.__name__ == "Command"
+        and values.class_path(kind).startswith("langgraph.")
+        and field(given, "resume") is not None
+    )
 
 
 def is_end_marker(token: object, chunk: object) -> bool:

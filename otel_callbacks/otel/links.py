@@ -9,7 +9,7 @@ Rules for this file: bounded; spans are remembered by their ids alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from opentelemetry.trace import Link, Span, SpanContext
 
@@ -17,6 +17,7 @@ from otel_callbacks import semconv
 from otel_callbacks.core.recent import Recent
 from otel_callbacks.core.runs import Run
 
+MAX_UNSETTLED: Final = 4_096  # of whose ends none came
 _Place: TypeAlias = tuple[int, ...]
 """The keys of a run and of those above it, the root's first."""
 _Scope: TypeAlias = int | str
@@ -29,6 +30,15 @@ class Links:
     def __init__(self) -> None:
         self._calls: Recent[tuple[_Scope, str], tuple[SpanContext, _Place]] = Recent()
         self._interrupted: Recent[tuple[object, ...], SpanContext] = Recent()
+        # Open runs that resume (when that was), or below which some wait (for how many answers): LangGraph has not said so
+        # yet, and does so only to handlers that stand in the configuration. A run takes its entry out at its end.
+        self.unsettled: dict[int, list[tuple[str, int]]] = {}
+
+    def unsettle(self, key: int, what: str, value: int) -> None:
+        """Remember of the run of *key* that an event is due: *what* is its name."""
+        if len(self.unsettled) >= MAX_UNSETTLED:
+            self.unsettled.clear()
+        self.unsettled.setdefault(key, []).append((what, value))
 
     # -- tool calls ----------------------------------------------------------------------------------------------------
 

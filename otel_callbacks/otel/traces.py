@@ -5,7 +5,7 @@ Rules for this file: the parent is explicit, the run's parent's span first; a sp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from opentelemetry import trace
@@ -23,13 +23,14 @@ from opentelemetry.trace import (
 )
 
 from otel_callbacks import semconv
-from otel_callbacks.core import frameworks
+from otel_callbacks.core import frameworks, notes
 from otel_callbacks.core.events import Description, RunEnded, RunKind, RunNoted
-from otel_callbacks.core.runs import Run
+from otel_callbacks.core.runs import Run, Steps
 from otel_callbacks.otel import inference, recorded
 from otel_callbacks.otel.current import NOTHING, Body, RunSpan, ambient, healed, parented
 from otel_callbacks.otel.links import Links
 from otel_callbacks.otel.recorded import RecordedSpan
+from otel_callbacks.semconv import Outcome
 
 _KINDS: Final = {semconv.SpanKind.CLIENT: SpanKind.CLIENT, semconv.SpanKind.INTERNAL: SpanKind.INTERNAL}
 
@@ -118,13 +119,40 @@ class TraceSink:
         span = run.span.inner if run.span is not None else None
         if span is None:
             return
-        _add_event(span, note.name, note.attributes, note.time_ns)
         if note.name == semconv.EVENT_INTERRUPT:
+            self._links.unsettled.pop(run.key, None)
             self._links.interrupted(run, note.attributes)
         elif note.name == semconv.EVENT_RESUME:
-            interrupted = self._links.resumed(run, note.attributes)
-            if interrupted is not None:
-                span.add_link(interrupted, {semconv.LINK_RESUMES: True})
+            if note.attributes is notes.TOLD_BY_INPUT:  # LangGraph may yet say more
+                self._links.unsettle(run.key, note.name, note.time_ns)
+                return
+            self._links.unsettled.pop(run.key, None)
+            self._link_to_interrupted(run, span, note.attributes)
+        _add_event(span, note.name, note.attributes, note.time_ns)
+
+    def _link_to_interrupted(self, run: Run, span: Span, where: Mapping[str, Any]) -> None:
+        interrupted = self._links.resumed(run, where)
+        if interrupted is not None:
+            span.add_link(interrupted, {semconv.LINK_RESUMES: True})
+
+    def _settle(self, run: Run, span: Span, ended: RunEnded) -> None:
+        """Say of a graph that it resumed, or that it stopped to wait, if LangGraph has not said so itself."""
+        links = self._links
+        awaited = 0
+        for what, value in links.unsettled.pop(run.key, ()):
+            if what == semconv.EVENT_RESUME:
+                _add_event(span, what, {}, value)
+                self._link_to_interrupted(run, span, {})
+            else:
+                awaited += value
+        if ended.outcome is Outcome.INTERRUPTED:
+            count = run.attributes.get(semconv.GRAPH_INTERRUPTS)
+            if run.parent is not None and run.parent.children is not None:
+                links.unsettle(run.parent.key, semconv.EVENT_INTERRUPT, count if type(count) is int else 1)
+        elif awaited and run.steps is Steps.GRAPH and ended.error_type is None:
+            where = {semconv.GRAPH_INTERRUPTS: awaited}
+            _add_event(span, semconv.EVENT_INTERRUPT, where, ended.time_ns)
+            links.interrupted(run, where)
 
     def close(self, run: Run, ended: RunEnded) -> None:
         """End the span, and set back what was current before."""
@@ -146,6 +174,8 @@ class TraceSink:
                 return
             if ended.calls:
                 self._link(run, span, ended.calls)
+            if ended.outcome is Outcome.INTERRUPTED or self._links.unsettled:
+                self._settle(run, span, ended)
             status = _status(ended)
             if type(span) is RecordedSpan:
                 span.finish(run.span_name, status, ended.time_ns)
