@@ -24,7 +24,7 @@ from otel_callbacks.callbacks.views import Scoped
 from otel_callbacks.callbacks.waiting import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Iterable, Mapping, Sequence
     from uuid import UUID
 
     from otel_callbacks.callbacks.calling import Failures
@@ -40,9 +40,10 @@ if TYPE_CHECKING:
         LLMResult,
     )
 
+M = TypeVar("M", bound=Scoped)
 R = TypeVar("R", bound="BaseRunManager")
 
-_new: Final[Callable[[type[R]], R]] = object.__new__
+_new: Final = object.__new__
 
 
 def run_of(kind: type[R], run_id: UUID, scope: Scope) -> R:
@@ -51,6 +52,13 @@ def run_of(kind: type[R], run_id: UUID, scope: Scope) -> R:
     run.run_id = run_id
     run._scope = scope  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] # one idea in two classes
     return run
+
+
+def inside(kind: type[M], scope: Scope) -> M:
+    """Return a manager of a class that has no constructor of its own, with *scope*."""
+    manager = _new(kind)
+    manager._scope = scope  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] # as above
+    return manager
 
 
 class BaseRunManager(Scoped, RunManagerMixin):
@@ -137,7 +145,7 @@ class ParentRunManager(RunManager):
 
     def get_child(self, tag: str | None = None) -> CallbackManager:
         """Return the manager to start runs with inside this one; *tag* is for those, not for their children."""
-        return self.manager_class.of((self._scope or self.scope).child(self.run_id, tag))
+        return inside(self.manager_class, (self._scope or self.scope).child(self.run_id, tag))
 
 
 class AsyncRunManager(BaseRunManager):
@@ -193,7 +201,7 @@ class AsyncParentRunManager(AsyncRunManager):
 
     def get_child(self, tag: str | None = None) -> AsyncCallbackManager:
         """Return the manager to start runs with inside this one; *tag* is for those, not for their children."""
-        return self.manager_class.of((self._scope or self.scope).child(self.run_id, tag))
+        return inside(self.manager_class, (self._scope or self.scope).child(self.run_id, tag))
 
 
 class CallbackManagerForLLMRun(RunManager, LLMManagerMixin):
