@@ -169,17 +169,25 @@ class BoundHandler(BaseCallbackHandler):
             given=given,
         )
 
-    def _end(self, kind: RunKind, run_id: object, parent_run_id: object, output: object) -> None:
-        engine = self._bound or self._engine()
-        if engine is not None:
-            engine.end(kind, self._policy, run_id, parent_run_id, output)
-
-    def _fail(
-        self, kind: RunKind, run_id: object, parent_run_id: object, error: object, partial: object = None
+    def _end(
+        self, kind: RunKind, run_id: object, parent_run_id: object, output: object, given: object = None
     ) -> None:
         engine = self._bound or self._engine()
         if engine is not None:
-            engine.fail(kind, self._policy, run_id, parent_run_id, error, partial)
+            engine.end(kind, self._policy, run_id, parent_run_id, output, given=given)
+
+    def _fail(
+        self,
+        kind: RunKind,
+        run_id: object,
+        parent_run_id: object,
+        error: object,
+        partial: object = None,
+        given: object = None,
+    ) -> None:
+        engine = self._bound or self._engine()
+        if engine is not None:
+            engine.fail(kind, self._policy, run_id, parent_run_id, error, partial, given=given)
 
     def _note(self, run_id: object, name: str, attributes: dict[str, AttributeValue]) -> None:
         engine = self._bound or self._engine()

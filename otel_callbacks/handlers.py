@@ -132,7 +132,8 @@ class OTelCallbackHandler(BoundHandler, _ForLangChain):
         self, outputs: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
     ) -> Any:
         """End a chain's span."""
-        self._end(RunKind.CHAIN, run_id, parent_run_id, outputs)
+        # A stream knows its input when it has been read; its start had none.
+        self._end(RunKind.CHAIN, run_id, parent_run_id, outputs, kwargs.get("inputs"))
 
     def on_llm_end(
         self,
@@ -162,7 +163,7 @@ class OTelCallbackHandler(BoundHandler, _ForLangChain):
         self, error: Any, *, run_id: UUID, parent_run_id: UUID | None = None, **kwargs: Any
     ) -> Any:
         """End a chain's span with what it was ended by."""
-        self._fail(RunKind.CHAIN, run_id, parent_run_id, error)
+        self._fail(RunKind.CHAIN, run_id, parent_run_id, error, given=kwargs.get("inputs"))
 
     def on_llm_error(
         self,

@@ -115,12 +115,13 @@ class Capture:
         serialized: object,  # noqa: ARG002 - the protocol has it
         extra: Mapping[str, Any],
     ) -> None:
-        """Take down what went in."""
+        """Take down what went in; a second time, where it is known only at the end."""
         if run.kind in _MODELS:
             if self._on_spans or self._in_events or self.hook is not None:
                 self._ask(run, given, mapping(extra.get("invocation_params")))
         elif run.kind is RunKind.CHAIN:
-            if self._hears(run):
+            if self._hears(run) and not _is_not_yet(given):
+                run.attributes.pop(semconv.INPUT_MESSAGES, None)
                 scrub = self._scrub()
                 self._keep(run, scrub, *messages.said_to(given, scrub), "input_messages")
         elif self._on_spans and run.kind is RunKind.TOOL:
@@ -244,6 +245,11 @@ class Capture:
         spent = sum(size(value) for name in _SAID if type(value := run.attributes.get(name)) is str)
         total = self.limits.span if output else self.limits.span * _INPUT_QUARTERS // 4
         return max(0, min(self.limits.attribute, total - spent))
+
+
+def _is_not_yet(given: object) -> bool:
+    """Tell what LangChain says of a stream's input when the stream starts: ``{"input": ""}``."""
+    return type(given) is dict and len(given) == 1 and type(given.get("input")) is str and not given["input"]  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType, reportUnknownVariableType] # of anything
 
 
 def _taken(run: Run) -> Taken | None:

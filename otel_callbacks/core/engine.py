@@ -15,6 +15,7 @@ from otel_callbacks.core import completion, mapping, normalize, notes
 from otel_callbacks.core.clock import Clock, SystemClock
 from otel_callbacks.core.events import Description, RunEnded, RunKind, RunNoted
 from otel_callbacks.core.policy import Policy
+from otel_callbacks.core.reading import EMPTY
 from otel_callbacks.core.runs import Run, RunTable, is_same_start
 from otel_callbacks.core.shield import Shield
 from otel_callbacks.core.sink import Sink
@@ -252,8 +253,13 @@ class Engine:
         parent_run_id: object,
         output: object,
         error: object = _NO_ERROR,
+        *,
+        given: object = None,
     ) -> None:
-        """End a run: one that succeeded as far as its framework knows, or one with an *error*, whatever object that is."""
+        """End a run: one that succeeded as far as its framework knows, or one with an *error*, whatever object that is.
+
+        *given* is what went in, where that was not known at the start.
+        """
         try:
             ended = RunEnded(self._monotonic_ns())
             key = normalize.run_key(run_id)
@@ -269,6 +275,8 @@ class Engine:
                     if error is not _NO_ERROR:
                         completion.read_error(run.policy, error, ended)
                     if run.policy.content is not None and not run.muted:
+                        if given is not None:
+                            run.policy.content.started(run, given, None, EMPTY)
                         run.policy.content.ended(run, output)
             finally:
                 self._end(run, ended)
@@ -283,9 +291,11 @@ class Engine:
         parent_run_id: object,
         error: object,
         partial: object = None,
+        *,
+        given: object = None,
     ) -> None:
         """End a run with an exception; *partial* is the result so far, where the framework has one."""
-        self.end(kind, policy, run_id, parent_run_id, partial, error)
+        self.end(kind, policy, run_id, parent_run_id, partial, error, given=given)
 
     def _unseen(
         self,

@@ -93,7 +93,8 @@ def role_of(value: object) -> str | None:
     if kind in _ROLES:
         return kind if _ROLES[kind] else string(field(value, "role")) or kind
     role = string(field(value, "role"))
-    return role if role is not None and field(value, "content") is not None else None
+    known = role in _ROLES and type(value) is dict
+    return role if known or (role is not None and field(value, "content") is not None) else None
 
 
 def _message(role: str, content: object, source: object, scrub: Scrub) -> Message:
@@ -170,6 +171,8 @@ def _of_chain(value: object, keys: Sequence[str], role: str, scrub: Scrub) -> tu
     if role_of(found) is not None:
         message = message_of(found, scrub)
         return ([message] if message is not None else []), 0
+    if type(found) is list and not several:
+        return [], 0
     text = string(found)
     if text is None:
         said = scrub.plain(found, values.MAX_DEPTH)

@@ -3,6 +3,8 @@
 Rules for this file: linear time only; a redactor that raises or returns something else than a string costs the text, never
 lets it pass. Redaction comes before any cut: half of a secret is not recognised as one.
 """
+# The types of attributes' values are unknown here.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
 
 from __future__ import annotations
 

@@ -126,7 +126,10 @@ def _held(value: Any) -> dict[str, Any]:
                     held[name] = slot.__get__(value)
                 except AttributeError:
                     continue
-    found = object.__getattribute__(value, "__dict__") if not held else None
+    try:
+        found = object.__getattribute__(value, "__dict__")
+    except AttributeError:  # it has slots alone
+        return held
     return {**held, **found} if type(found) is dict else held
 
 

@@ -148,7 +148,7 @@ _KEYS: Final = (
     " signing encryption secret sharedaccess encrypt"
 )
 _KEPT_UNDER: Final = {
-    "pass": r"pass(?:w(?:or)?d|wort|phrase|code)?",
+    "pass": r"(?:pass(?:w(?:or)?d|wort|phrase|code)|(?<![A-Za-z])pass)",
     "pwd": r"pwd",
     "secret": r"secret(?:[_-]?(?:access)?[_-]?key)?",
     # Of a language model's own tokens nothing is secret.
