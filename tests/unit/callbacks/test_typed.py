@@ -17,6 +17,7 @@ def test_a_handler_given_to_langchain_with_its_type_is_the_same_handler() -> Non
             heard.append(outputs)
 
     handler = Mine()
-    assert for_langchain(handler) is handler
+    same: Any = for_langchain(handler)
+    assert same is handler
     RunnableLambda(str.upper).invoke("x", {"callbacks": [for_langchain(handler)]})
     assert heard == ["X"]
