@@ -94,8 +94,7 @@ class Plans(dict["Event", "Plan | None"]):
         return plan
 
 
-_tuple: Final = (
-    tuple.__new__
+tuple.__new__
 )  # not by super(), which takes as long as the rest: a roster is made per call tree
 
 
@@ -112,7 +111,7 @@ class Roster(tuple[Handler, ...]):  # noqa: SLOT001 - a tuple's subclass cannot 
         row = tuple(handlers)
         if len(row) > 1:
             row = tuple({id(handler): handler for handler in row}.values())
-        self = _tuple(cls, row)
+        self = super().__new__(cls, row)
         self.plans = _plans(row)
         return self
 

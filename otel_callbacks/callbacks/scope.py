@@ -164,9 +164,8 @@ class Scope(NamedTuple):
 
 NOWHERE: Final = Scope()
 
-_scope: Final = partial(
-    tuple.__new__, Scope
-)  # what Scope(...) comes to, without a Python function in between
+# What Scope(...) comes to, without a Python function in between.
+_scope: Final = partial(tuple.__new__, Scope)  # pyright: ignore[reportUnknownMemberType] # generic in typeshed
 
 
 def _add_tags(local: Tags, inheritable: Tags, new: Tags, *, inherit: bool) -> tuple[Tags, Tags]:
