@@ -94,10 +94,6 @@ class Plans(dict["Event", "Plan | None"]):
         return plan
 
 
-tuple.__new__
-)  # not by super(), which takes as long as the rest: a roster is made per call tree
-
-
 class Roster(tuple[Handler, ...]):  # noqa: SLOT001 - a tuple's subclass cannot have slots, and this one has a memory
     """An immutable row of handlers that knows what each event calls.
 
