@@ -19,6 +19,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
 
 from benchmarks.gate import Goal
+from benchmarks.measured import meters, with_records
 from benchmarks.recording import INPUTS, METADATA, TAGS, Call, Recording, chain_of
 from benchmarks.targets import NoOp, Operation, Work, dispatch, provider, raw, replay
 from otel_callbacks import OTelCallbackHandler
@@ -52,6 +53,13 @@ def paired(recording: Recording) -> tuple[Case, ...]:
     nothing = replay(recording, noop)
     return (
         Case("8 callbacks", replay(recording, ours), "raw SDK calls", by_hand, Goal(final=0.40, gate=1.25)),
+        Case(
+            "8 callbacks with metrics",
+            replay(recording, OTelCallbackHandler(provider(), meters())),
+            "raw SDK calls and records",
+            with_records(by_hand),
+            Goal(final=1.0),
+        ),
         Case("8 callbacks, no-op handler", nothing, "raw SDK calls", by_hand, Goal(final=0.10)),
         Case(
             "invoke",
