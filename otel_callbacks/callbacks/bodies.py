@@ -79,9 +79,8 @@ class Body(Generic[S, A]):
         try:
             self._report(error)
         except Exception:
-            if (
-                error is None
-            ):  # else a handler's, which dispatch has logged: it must not cover up what ended the body
+            # A handler's, which dispatch has logged. It must not cover up what ended the body.
+            if error is None:
                 raise
         finally:
             reset_current_run(self._place)
