@@ -82,7 +82,8 @@ def played(request: pytest.FixtureRequest, recorder: Recorder) -> Callable[..., 
             return run
 
         if request.param == "async":
-            return asyncio.run(aplay())
+            with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:  # the thread keeps its loop
+                return runner.run(aplay())
         with make(CallbackManager.configure([recorder])) as run:
             inside(run)
         return run
@@ -380,7 +381,8 @@ def test_a_generators_body_that_somebody_else_closes_leaves_nobody_inside(record
         with chain("elsewhere"):
             stream.close()
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:  # the thread keeps its loop
+        runner.run(main())
     assert recorder.names == ["chain_start", "chain_error"]
 
 

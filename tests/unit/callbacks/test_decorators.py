@@ -435,7 +435,8 @@ def test_who_leaves_an_asynchronous_one_early_abandons_the_run(recorder: Recorde
         for _ in range(5 if how == "dropped" else 0):
             await asyncio.sleep(0)
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:  # the thread keeps its loop
+        runner.run(main())
     assert cleaned == [("inside", False)]
     assert [type(error) for error in recorder.ends] == [GeneratorExit]
     assert not complaints
