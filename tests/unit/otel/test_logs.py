@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from otel_callbacks import OTelCallbackHandler, semconv
-from otel_callbacks.core.content import Taken
+from otel_callbacks.core.content import Held, Taken
 from otel_callbacks.otel import logs
 from otel_callbacks.semconv import EventName
 from tests.scene import ids_of
@@ -128,6 +128,30 @@ def plain(value: Any) -> Any:
 def test_without_content_for_events_nothing_is_told(listened: OTelCallbackHandler, signals: Signals) -> None:
     call(listened)
     assert signals.events() == []
+
+
+def test_content_that_is_held_for_somebody_else_is_not_told(
+    listened: OTelCallbackHandler, signals: Signals
+) -> None:
+    call(listened, Held(Taken(MESSAGES)))
+    assert signals.events() == []
+    assert listened._bound is not None
+    assert listened._bound.counts == {}
+
+
+@pytest.mark.parametrize("mode", ["EVENT_ONLY", "SPAN_AND_EVENT", "SPAN_ONLY", "NO_CONTENT"])
+def test_what_is_captured_for_events_is_in_them(
+    provider: TracerProvider, signals: Signals, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", mode)
+    handler = OTelCallbackHandler(provider, None, signals.loggers, raise_errors=True)
+    run_id = uuid4()
+    handler.on_chat_model_start({}, [[{"role": "user", "content": "hi"}]], run_id=run_id)
+    handler.on_llm_end({"generations": [[{"text": "hello"}]]}, run_id=run_id)
+    said = [plain(event.attributes["gen_ai.input.messages"]) for event in signals.events()]
+    assert said == (
+        [[{"role": "user", "parts": [{"type": "text", "content": "hi"}]}]] if "EVENT" in mode else []
+    )
 
 
 @pytest.mark.parametrize(("wanted", "told"), [("true", 1), ("false", 0)])
