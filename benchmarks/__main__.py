@@ -16,6 +16,8 @@ from benchmarks.cases import Case, by_name, paired, planted
 from benchmarks.counts import counted
 from benchmarks.equality import check_equal_work
 from benchmarks.gate import Result, failures
+from benchmarks.lag import loop_lag
+from benchmarks.managers import managed
 from benchmarks.recording import record
 
 OVER: int = 1
@@ -49,16 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _arguments(arguments)
     recording = record()
     check_equal_work(recording)
-    cases = by_name(paired(recording), options.only)
+    cases = by_name((*paired(recording), *managed(recording)), options.only)
     if options.plant != 1.0:
         cases = tuple(planted(case, options.plant) for case in cases)
     if options.count_here:
         callgrind.count_here(cases)
         return 0
+    is_worse = options.plant != 1.0
     results = list(_paired_results(cases, options))
     results += [
         result
-        for result in counted(recording, planted=options.plant != 1.0)
+        for result in (*counted(recording, planted=is_worse), loop_lag(planted=is_worse))
         if not options.only or any(text in result.name for text in options.only)
     ]
     print(report.machine())
