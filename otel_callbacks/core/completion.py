@@ -52,9 +52,9 @@ def read_error(policy: Policy, error: object, ended: RunEnded) -> None:
     if ended.outcome is None:
         ended.failure = failure = failures.failure_of(error, capture=policy.capture_errors)
         if failure.message is not None:
-            failure.message = policy.error_text(failure.message)
+            failure.message = policy.error_text(failure.message, failures.MAX_MESSAGE_LENGTH)
         if failure.stacktrace is not None:
-            failure.stacktrace = policy.error_text(failure.stacktrace)
+            failure.stacktrace = policy.error_text(failure.stacktrace, failures.MAX_STACK_LENGTH + 1)
 
 
 def cut_short(run: Run, ended: RunEnded) -> RunEnded:

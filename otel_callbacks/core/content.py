@@ -232,7 +232,7 @@ class Capture:
         kept, _ = fitted_list(found, self._room(run, output=True), _omitted, left_out)
         if scrub.cut or kept != found:
             run.attributes[semconv.CONTENT_TRUNCATED] = True
-        if kept or not left_out:
+        if kept or not found:
             run.attributes[semconv.RETRIEVAL_DOCUMENTS] = dumps(kept[::-1])
 
     # -- limits --------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Final, TypeAlias, TypeGuard
 
 from otel_callbacks.core.events import Failure
+from otel_callbacks.core.redact import LONGEST
 from otel_callbacks.core.values import class_path, clean, string
 from otel_callbacks.semconv import ERROR_TYPE_OTHER, Outcome
 
@@ -82,7 +83,8 @@ def _message(error: object) -> str | None:
         except Exception:  # noqa: BLE001 - an exception whose __str__ raises is still an exception worth recording
             return None
     text = string(error)
-    return clean(text, MAX_MESSAGE_LENGTH) if text else None
+    # Longer than what is said of it: the policy cuts it after redaction, so that no half of a secret is left.
+    return clean(text[: MAX_MESSAGE_LENGTH + 2 * LONGEST]) if text else None
 
 
 _Frame: TypeAlias = tuple[str, int, str]  # file, line, function

@@ -13,7 +13,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-MARK: Final = "…[truncated {} characters]"
+from otel_callbacks.core.values import CUT
+
 _MARK_BYTES: Final = 44  # of the mark with a number of up to 15 digits, as JSON
 LEAST: Final = 256  # bytes below which a shortened item says nothing
 
@@ -125,4 +126,4 @@ def _cut_string(text: str, cap: int) -> str:
         return text
     keep = bisect_right(range(min(len(text), cap)), cap, key=lambda count: _cost(text[:count]))
     keep = max(0, keep - 1) if _cost(text[:keep]) > cap else keep
-    return text[:keep] + MARK.format(len(text) - keep)
+    return text[:keep] + CUT.format(len(text) - keep)

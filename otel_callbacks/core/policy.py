@@ -8,9 +8,17 @@ from itertools import islice
 from typing import Any, Final
 
 from otel_callbacks import semconv
-from otel_callbacks.core.redact import Redactor, are_clean, redact, remember, secrets, without_secrets
+from otel_callbacks.core.redact import (
+    Redactor,
+    are_clean,
+    bounded,
+    redact,
+    remember,
+    secrets,
+    without_secrets,
+)
 from otel_callbacks.core.sink import Content, Observer
-from otel_callbacks.core.values import DEFAULT_MAX_LENGTH, AttributeValue
+from otel_callbacks.core.values import CUT, DEFAULT_MAX_LENGTH, AttributeValue
 from otel_callbacks.core.view import Mapper
 
 # Values out of our own tables, which no redactor needs to see and none may break.
@@ -54,9 +62,10 @@ class Policy:
     max_length: int = DEFAULT_MAX_LENGTH
     raise_errors: bool = False
 
-    def error_text(self, text: str) -> str:
-        """Return an error's text as it may leave the process: model clients quote keys and URLs in theirs."""
-        return redact(secrets(text), self.redactors)
+    def error_text(self, text: str, limit: int) -> str:
+        """Return at most *limit* characters of an error's text as it may leave: model clients quote keys and URLs in theirs."""
+        found, left_out = bounded(text, limit, self.redactors)
+        return found + CUT.format(left_out) if left_out else found
 
     def described(self, attributes: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
         """Return the *attributes* of a start without secrets, and redacted; the same dict if there is nothing to hide.

@@ -16,7 +16,6 @@ from otel_callbacks.core import values
 from otel_callbacks.core.reading import pairs, sequence
 from otel_callbacks.core.redact import MASK, Redactor, bounded, names_a_secret, redact, secrets
 
-CUT: Final = "…[truncated {} characters]"
 _DECLARED: Final = ("__pydantic_fields__", "__dataclass_fields__", "__attrs_attrs__")
 _KEPT: Final = (bool, type(None))  # is a password set: no secret
 
@@ -49,7 +48,7 @@ class Scrub(values.Walk):
         found, left_out = bounded(value, max(0, min(self._string, self._left)), self._redactors)
         if left_out:
             self.cut = True
-            found += CUT.format(left_out)
+            found += values.CUT.format(left_out)
         return values.clean(found, len(found))
 
     def key(self, text: str) -> str:

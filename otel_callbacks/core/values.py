@@ -37,7 +37,7 @@ MAX_DEPTH: Final = 16
 MAX_BYTES: Final = 1_024  # longer byte strings are described, not sent
 _FEW: Final = 64
 _INT64: Final = 1 << 63
-_CUT: Final = "…[truncated {} characters]"
+CUT: Final = "…[truncated {} characters]"
 
 
 def clean(text: str, limit: int = DEFAULT_MAX_LENGTH) -> str:
@@ -48,7 +48,7 @@ def clean(text: str, limit: int = DEFAULT_MAX_LENGTH) -> str:
     """
     length = len(text)
     if length > limit:
-        text = text[:limit] + _CUT.format(length - limit)
+        text = text[:limit] + CUT.format(length - limit)
     if text.isascii():
         return text
     try:

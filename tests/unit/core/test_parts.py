@@ -69,6 +69,8 @@ MEDIA: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("langchain v1, text", {"type": "text-plain", "text": "words", "mime_type": "text/plain"}, {"type": "text", "content": "words"}),
     ("langchain v1, pdf", {"type": "file", "base64": PNG, "mime_type": "application/pdf"},
      {"type": "blob", "modality": "document", "content": "", "mime_type": "application/pdf", "size_bytes": 301}),
+    ("nested without end", {"type": "image", "source": {"image": {"source": {"image": {"file": {"source": {"image": {"source": {"url": URL}}}}}}}}},
+     {"type": "image", "keys": ["source"]}),
     ("nothing", {"type": "image"}, {"type": "image", "keys": []}),
 ]  # fmt: skip
 

@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 
 from otel_callbacks.core import redact
-from otel_callbacks.core.redact import LONGEST, MASK, MAX_KNOWN, WITHHELD, bounded, names_a_secret, secrets
+from otel_callbacks.core.redact import (
+    LONGEST,
+    MASK,
+    MAX_KNOWN,
+    WITHHELD,
+    bounded,
+    names_a_secret,
+    secrets,
+    without_secrets,
+)
 from otel_callbacks.core.secret_shapes import NAMED, SECRET_NAME, SHAPES, Shape, compiled
 from tests.planted import HARMLESS, PLANTED, Planted, in_clear
 
