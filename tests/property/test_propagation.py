@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from otel_callbacks.callbacks import AsyncCallbackManager, BaseCallbackHandler, CallbackManager
 
@@ -137,6 +137,15 @@ class Propagation(RuleBasedStateMachine):
         self.models.append((holder, model))
         return holder, model
 
+    # One of each to begin with: a rule whose bundle is empty would be an example thrown away.
+    @initialize(target=managers)
+    def a_manager(self) -> Any:
+        return self.known(CallbackManager([]), Model())
+
+    @initialize(target=runs)
+    def a_run(self) -> Any:
+        return self.known(CallbackManager([]).on_chain_start(None, {}), Model())
+
     @rule(target=managers, kind=st.sampled_from([CallbackManager, AsyncCallbackManager]))
     def new(self, kind: Any) -> Any:
         return self.known(kind([]), Model())
@@ -241,5 +250,10 @@ class Propagation(RuleBasedStateMachine):
         assert len(given_out) == len(set(given_out))
 
 
-Propagation.TestCase.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)
+Propagation.TestCase.settings = settings(
+    max_examples=150,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
 TestPropagation = Propagation.TestCase
