@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import threading
+import weakref
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -525,3 +526,38 @@ class TestWhoIsCalled:
         start = run.scope.handlers.plans[events.CHAIN_START]
         assert start is not None
         assert (len(start.inline), len(start.others)) == (0, 1)
+
+    def test_rows_of_the_same_classes_share_what_is_known_and_others_do_not(self) -> None:
+        class Dynamic(Recorder):
+            def __getattr__(self, name: str) -> Any:
+                raise AttributeError(name)
+
+        one, other, own = Recorder([]), Recorder([]), Recorder([], run_inline=True)
+        rosters = [CallbackManager([handler]).scope.handlers for handler in (one, other, own, Dynamic([]))]
+        assert rosters[0].plans is rosters[1].plans
+        assert len({id(roster.plans) for roster in rosters}) == 3
+
+    def test_a_shared_plan_keeps_no_handler(self) -> None:
+        handler = Recorder([])
+        gone = weakref.ref(handler)
+        run_chain(handler)
+        del handler
+        assert gone() is None
+
+    def test_a_fallback_that_is_awaited_does_not_keep_the_event_from_those_after_it(self) -> None:
+        log: list[Any] = []
+
+        class Falling(BaseCallbackHandler):
+            def on_chat_model_start(self, serialized: Any, messages: Any, **kwargs: Any) -> Any:
+                raise NotImplementedError
+
+            def on_llm_start(self, serialized: Any, prompts: list[str], **kwargs: Any) -> Any:
+                async def later() -> None:
+                    log.append(prompts)
+
+                return later()
+
+        last = Prompts()
+        CallbackManager([Falling(), last]).on_chat_model_start({}, [[HumanMessage("hi")]])
+        assert log == [["Human: hi"]]
+        assert [prompts for _, prompts, _ in last.seen] == [["Human: hi"]]

@@ -113,6 +113,12 @@ async def test_each_prompt_is_a_run_of_its_own_and_the_first_gets_the_id(
 
 
 @pytest.mark.parametrize("manager_class", MANAGERS)
+async def test_several_prompts_that_nobody_listens_to_are_runs_all_the_same(manager_class: Any) -> None:
+    runs = await done(manager_class([]).on_llm_start({}, ["a", "b"]))
+    assert len({run.run_id for run in runs}) == 2
+
+
+@pytest.mark.parametrize("manager_class", MANAGERS)
 async def test_without_prompts_there_are_no_runs(manager_class: Any) -> None:
     handler = Everything()
     assert await done(manager_class([handler]).on_llm_start({}, [])) == []

@@ -164,6 +164,11 @@ def test_a_scope_is_made_of_copies() -> None:
     assert scope.metadata == scope.inheritable_metadata == {"k": 1}
 
 
+def test_a_childs_own_tag_that_is_inherited_already_is_its_own_from_there() -> None:
+    child = Scope.of(inheritable_tags=["a", "t"]).child(RUN, "t")
+    assert (child.tags, child.inheritable_tags) == (("a", "t"), ("a",))
+
+
 @pytest.mark.parametrize("operation", ["adding", "without"])
 def test_a_roster_that_does_not_change_stays_itself_and_keeps_what_it_remembers(operation: str) -> None:
     roster = Roster(HANDLERS[:2])
