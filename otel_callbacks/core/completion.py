@@ -37,7 +37,7 @@ def read_output(run: Run, output: object, ended: RunEnded) -> None:
             ended.calls = (call_id,)
     elif kind is RunKind.RETRIEVER:
         ended.attributes = response.of_retriever(output)
-    elif kind is RunKind.EMBEDDINGS:
+    else:  # embeddings: what a chain says is not read
         ended.attributes = embedding.of_answer(output)
 
 

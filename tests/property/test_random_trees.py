@@ -55,11 +55,13 @@ def _planned_name(span: ReadableSpan) -> str:
     )
 
 
-def _span_name(name: str, expected: Expected) -> str:
+def _span_name(name: str, expected: Expected, *, by_langgraph: bool) -> str:
     if expected.kind is Kind.RETRIEVER:
         return "retrieval"
     operation = OPERATIONS.get(expected.kind) if expected.kind else None
     if operation is None and expected.root and expected.kind in WORKFLOWS:
+        operation = "invoke_workflow"
+    if expected.kind is Kind.GRAPH and by_langgraph:  # its nodes say so
         operation = "invoke_workflow"
     return f"{operation} {name}" if operation else name
 
@@ -75,7 +77,7 @@ def _check(scene: Scene, tree: Run, roots: str | None) -> None:
         wanted = expected[name]
         assert span.parent is not None, name
         assert (name, names.get(span.parent.span_id)) == (name, wanted.parent)
-        assert span.name == _span_name(name, wanted)
+        assert span.name == _span_name(name, wanted, by_langgraph=roots is None)
         client = wanted.kind in (Kind.CHAT, Kind.RETRIEVER)
         assert span.kind is (SpanKind.CLIENT if client else SpanKind.INTERNAL), name
         said, reason, status = outcome(span)
