@@ -87,6 +87,15 @@ def handled(a: int) -> int:
 handled.handle_tool_error = True
 
 
+@tool
+def calling(a: int) -> int:
+    """Call another; what is this tool's own stops here."""
+    return int(add.invoke({"a": a}))
+
+
+calling.tags, calling.metadata = ["own"], {"own": 1}
+
+
 class State(TypedDict):
     messages: Annotated[list[Any], add_messages]
     n: Annotated[int, lambda a, b: a + b]
@@ -230,6 +239,7 @@ SUBJECTS: dict[str, tuple[Callable[[], Runnable[Any, Any]], Any]] = {
     "retriever that fails": (Library, "nothing"),
     "tool": (lambda: add, {"a": 1}),
     "tool called by a model": (lambda: add, CALL),
+    "tool that calls others": (lambda: calling, {"a": 1}),
     "tool that fails": (lambda: broken, {"a": 1}),
     "tool that fails politely": (lambda: handled, {"a": 1}),
     "tool with wrong arguments": (lambda: add, {"b": 1}),
