@@ -76,11 +76,11 @@ class Policy:
         if not self.redactors and are_clean(islice(attributes.values(), ids, None)):
             return attributes
         found = {
-            name: value if name in _VOCABULARY else self._redacted(without_secrets(value))
+            name: value if name in _VOCABULARY else without_secrets(value)
             for name, value in attributes.items()
         }
         remember(value for name, value in found.items() if value is attributes[name] and name not in _IDS)
-        return found if found != attributes else attributes
+        return self.redacted(found) if self.redactors or found != attributes else attributes
 
     def noted(self, attributes: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
         """Return the *attributes* of a span event without secrets, and redacted."""

@@ -17,7 +17,7 @@ from otel_callbacks.core.engine import Engine
 from otel_callbacks.core.events import RunKind
 from otel_callbacks.core.frameworks import body_run, register
 from otel_callbacks.core.policy import Policy
-from otel_callbacks.core.redact import redact, secrets
+from otel_callbacks.core.redact import are_clean, redact, secrets
 from otel_callbacks.core.runs import Run, RunTable
 from otel_callbacks.core.shield import Shield
 from otel_callbacks.semconv import EndReason
@@ -274,6 +274,17 @@ def test_a_secret_in_an_error_is_masked(secret: str) -> None:
 )
 def test_what_is_no_secret_stays(text: str) -> None:
     assert secrets(text) == text
+
+
+def test_a_start_whose_values_have_all_been_seen_is_taken_as_it_is() -> None:
+    policy, ids = Policy(), {"langchain.run.id": "1", "langchain.run.parent_id": "2"}
+    first = {**ids, "langchain.tags": ("a", "b"), "n": 1, "langchain.metadata.a": "text"}
+    assert policy.described(first) is first
+    assert are_clean([*first.values()][2:])
+    hiding = {**ids, "langchain.tags": ("a", "sk-abcdefghijkl"), "n": 1}
+    assert policy.described(hiding) == {**ids, "langchain.tags": ("a", "[redacted]"), "n": 1}
+    assert Policy(redactors=(str.upper,)).described(first)["langchain.metadata.a"] == "TEXT"
+    assert policy.noted({"a": "sk-abcdefghijkl", "n": 1}) == {"a": "[redacted]", "n": 1}
 
 
 def test_redactors_run_in_order() -> None:

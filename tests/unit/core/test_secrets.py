@@ -79,6 +79,18 @@ def test_texts_that_are_known_to_be_clean_are_few_and_short() -> None:
     assert "sk-abcdefghijkl" not in redact._clean
 
 
+def test_an_attributes_value_keeps_its_type_and_is_the_same_object_where_nothing_is_hidden() -> None:
+    clean = ("a tag", 5, "another")
+    assert without_secrets(clean) is clean
+    assert without_secrets(("a", "sk-abcdefghijkl")) == ("a", MASK)
+    assert without_secrets("sk-abcdefghijkl") == MASK
+    assert without_secrets(5) == 5
+    redact.remember([clean, "x" * 300, 5, object])
+    assert redact.are_clean([clean, 5])
+    assert not redact.are_clean(["x" * 300])
+    assert without_secrets(clean) is clean
+
+
 @pytest.mark.parametrize(
     "name",
     ["password", "Password", "db_password", "userPassword", "PASSWD", "pwd", "api_key", "apiKey", "x-api-key", "API-KEY", "client_secret",
