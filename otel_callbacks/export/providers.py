@@ -61,12 +61,14 @@ class Switch:
     """A metric exporter, for the SDK's reader, whose destinations change."""
 
     def __init__(self, preferences: tuple[Any, Any]) -> None:
-        self._preferred_temporality, aggregation = preferences
+        self._preferred_temporality = preferences[0]
+        preferred: dict[type, Any] = preferences[1] or {}
+        # Exporters before 1.36 prefer the default buckets for every histogram, over those that the instrument advises.
         # Exporters before 1.36 prefer the default buckets for every histogram, over those that the instrument advises.
         self._preferred_aggregation = {
-            kind: preferred
-            for kind, preferred in (aggregation or {}).items()
-            if not isinstance(preferred, ExplicitBucketHistogramAggregation)
+            kind: aggregation
+            for kind, aggregation in preferred.items()
+            if not isinstance(aggregation, ExplicitBucketHistogramAggregation)
         }
         self.members: tuple[GuardedExporter, ...] = ()
 
