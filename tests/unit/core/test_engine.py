@@ -277,7 +277,8 @@ def test_what_is_no_secret_stays(text: str) -> None:
 
 
 def test_a_start_whose_values_have_all_been_seen_is_taken_as_it_is() -> None:
-    policy, ids = Policy(), {"langchain.run.id": "1", "langchain.run.parent_id": "2"}
+    policy = Policy()
+    ids: dict[str, Any] = {"langchain.run.id": "1", "langchain.run.parent_id": "2"}
     first = {**ids, "langchain.tags": ("a", "b"), "n": 1, "langchain.metadata.a": "text"}
     assert policy.described(first) is first
     assert are_clean([*first.values()][2:])

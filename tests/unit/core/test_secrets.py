@@ -124,6 +124,17 @@ def test_a_secret_that_the_cut_would_halve_is_masked_whole(limit: int, length: i
         assert left_out >= 0
 
 
+@pytest.mark.parametrize("beyond", [1, 2, 3])
+@pytest.mark.parametrize(
+    "planted", [planted for planted in PLANTED if len(planted.secret) >= 15], ids=lambda planted: planted.name
+)
+def test_a_secret_is_masked_though_its_end_is_beyond_the_limit(planted: Planted, beyond: int) -> None:
+    end = planted.text.index(planted.secret) + len(planted.secret)
+    text = "a " * 200 + planted.text
+    said, _ = bounded(text, 400 + end - beyond, ())
+    assert not in_clear(said, planted)
+
+
 def test_however_much_is_masked_the_end_of_what_was_looked_at_is_given_up() -> None:
     # A text that shrinks to its mask, so that all that was looked at would fit: its end may be half of a secret.
     text = "password='" + "x" * 4_000 + "' " + "password='" + "y" * 4_000 + "' " + "sk" + "-" + "z" * LONGEST
