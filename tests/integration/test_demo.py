@@ -284,7 +284,7 @@ def test_the_streamed_call_knows_its_first_chunk(demo: Demo) -> None:
 def test_the_output_shows_each_tree_below_its_heading_and_where_the_trace_went(demo: Demo) -> None:
     places = [demo.out.index(text) for text in (
         "1/5 agent", AGENT, "ConnectionError", "2/5 graph", "verdict", "3/5 retrieval",
-        "load notes and answer", "4/5 stream", "stream-demo", "5/5 retry", "429", "otel-callbacks-demo.jsonl",
+        "load notes and answer", "4/5 stream", "stream-demo", "5/5 retry", "rate limit (429)", "otel-callbacks-demo.jsonl",
     )]  # fmt: skip
     assert places == sorted(places)
     assert demo.out.count(f"answer: {LABEL}") == len(TREES)
