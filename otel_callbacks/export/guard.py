@@ -51,7 +51,9 @@ class GuardedExporter(SpanExporter):
         ] = []  # by process; inherited ones are kept, so that nothing closes them
         if signal != "traces":
             for name in EXPORTERS_LOGGERS:
-                logging.getLogger(name).addFilter(_unheard)
+                filters = logging.getLogger(name).filters
+                if _unheard not in filters:
+                    filters.insert(0, _unheard)  # the exporters' own ones pass over what they have said before
 
     def export(self, spans: Sequence[Any], **options: Any) -> Any:
         """Export a batch of the signal, and count a failure."""
