@@ -35,11 +35,20 @@ async def _settled(scene: Scene) -> None:
         await asyncio.sleep(0)
 
 
-async def _cancelled(scene: Scene, work: Coroutine[Any, Any, Any]) -> None:
-    """Run *work* until it hangs, and cancel it."""
-    task = asyncio.create_task(work)
+async def _hanging(scene: Scene, name: str) -> None:
+    """Wait until a run of that *name* is open, and as far as it goes: what comes before it may be in a thread."""
+    engine = scene.handler._engine()
+    assert engine is not None
+    while name not in [run.span.inner.name for run in engine._table.open.values()]:  # noqa: ASYNC110 - sets no event of ours
+        await asyncio.sleep(0.001)
     for _ in range(30):
         await asyncio.sleep(0)
+
+
+async def _cancelled(scene: Scene, work: Coroutine[Any, Any, Any], name: str) -> None:
+    """Run *work* until its run *name* hangs, and cancel it."""
+    task = asyncio.create_task(work)
+    await _hanging(scene, name)
     assert not task.done()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -111,7 +120,7 @@ CUT_OFF: dict[str, tuple[tuple[str, str | None], ...]] = {
 async def test_what_a_cancelled_task_ran_is_cancelled_and_no_error(scene: Scene, case: str) -> None:
     work, name = CANCELLED[case]
     with scene.caller():
-        await _cancelled(scene, work(scene.config))
+        await _cancelled(scene, work(scene.config), name)
     assert outcome(scene.named(name))[0] == "cancelled"
     runs = [span for span in scene.spans if span.name not in (CALLER, "before")]
     assert {outcome(span)[::2] for span in runs} == {("cancelled", "UNSET")}
@@ -124,11 +133,16 @@ async def test_what_a_timeout_cuts_off_ends_although_its_task_goes_on(scene: Sce
     work, name = CANCELLED[case]
 
     async def body(_: Any) -> str:
+        async def cut_off() -> None:
+            await _hanging(scene, name)
+            limit.reschedule(0)
+
         try:
-            async with asyncio.timeout(0.01):
+            async with asyncio.timeout(None) as limit:
+                cutting = asyncio.create_task(cut_off())
                 await work(scene.config)
         except TimeoutError:
-            pass
+            await cutting
         return "done"
 
     with scene.caller():
@@ -249,7 +263,7 @@ async def test_the_stream_of_a_cancelled_consumer_is_no_error(scene: Scene) -> N
             await _hang(None)
 
     with scene.caller():
-        await _cancelled(scene, consume())
+        await _cancelled(scene, consume(), "chat")
     assert {outcome(span)[2] for span in scene.spans} == {"UNSET"}
     assert outcome(scene.named("chat"))[0] in ("cancelled", "abandoned")
     assert outcome(scene.named("invoke_workflow"))[0] in ("cancelled", "abandoned")
