@@ -35,6 +35,7 @@ _ROLES: Final = {
     "chat": "",
     "ChatMessageChunk": "",
 }
+_STOP: Final = "stop"
 _FINISH_KEYS: Final = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
 # Providers' words for the conventions'; what is in neither is said as it is.
 _FINISH: Final = {
@@ -151,14 +152,26 @@ def said_to(inputs: object, scrub: Scrub) -> tuple[list[Message], int]:
 
 
 def said_by(outputs: object, scrub: Scrub) -> tuple[list[Message], int]:
-    """Return what a chain answered: of a conversation, which has all that went before, the last message that is the model's."""
+    """Return what a chain answered: of a conversation, which has all that went before, the last message that is the model's.
+
+    Each has a finish reason, the model's own or "stop", because the chain has ended by itself: without one, backends that
+    read by the schema in which it was required (Phoenix 20) show no answer.
+    """
     given = _under(outputs, _ANSWERED)
     conversation_of = sequence(given)
+    reason = None
     if conversation_of and _are_messages(conversation_of):
         answers = [item for item in conversation_of[-MAX_MESSAGES:] if _is_models(item)]
-        last = message_of(answers[-1] if answers else conversation_of[-1], scrub)
-        return ([last] if last is not None else []), 0
-    return _of_chain(outputs, _ANSWERED, "assistant", scrub)
+        answer = answers[-1] if answers else conversation_of[-1]
+        last = message_of(answer, scrub)
+        found, left_out = [last] if last is not None else [], 0
+        reason = _finish_reason(None, answer)
+    else:
+        found, left_out = _of_chain(outputs, _ANSWERED, "assistant", scrub)
+    for message in found:
+        if message["role"] == "assistant":
+            message["finish_reason"] = reason or _STOP
+    return found, left_out
 
 
 def _of_chain(value: object, keys: Sequence[str], role: str, scrub: Scrub) -> tuple[list[Message], int]:

@@ -185,15 +185,21 @@ def test_what_a_chain_was_given(given: Any, expected: list[dict[str, Any]]) -> N
     check("gen_ai.input.messages", found[0])
 
 
+def answered(text: str, reason: str = "stop") -> dict[str, Any]:
+    """Return a chain's answer: Phoenix shows none without a finish reason."""
+    return said("assistant", text, finish_reason=reason)
+
+
 OUTPUTS: list[tuple[str, Any, list[dict[str, Any]]]] = [
-    ("text", "hi", [said("assistant", "hi")]),
-    ("a message", AIMessage("hi"), [said("assistant", "hi")]),
-    ("a chunk", AIMessageChunk(content="hi"), [said("assistant", "hi")]),
-    ("state", {"messages": [HumanMessage("q"), AIMessage("", tool_calls=[CALL]), ToolMessage("r", tool_call_id="c1"), AIMessage("hi")]}, [said("assistant", "hi")]),
-    ("a state that ends in a tool", {"messages": [AIMessage("hi"), ToolMessage("r", tool_call_id="c1")]}, [said("assistant", "hi")]),
+    ("text", "hi", [answered("hi")]),
+    ("a message", AIMessage("hi"), [answered("hi")]),
+    ("a message with its reason", [AIMessage("hi", response_metadata={"finish_reason": "length"})], [answered("hi", "length")]),
+    ("a chunk", AIMessageChunk(content="hi"), [answered("hi")]),
+    ("state", {"messages": [HumanMessage("q"), AIMessage("", tool_calls=[CALL]), ToolMessage("r", tool_call_id="c1"), AIMessage("hi")]}, [answered("hi")]),
+    ("a state that ends in a tool", {"messages": [AIMessage("hi"), ToolMessage("r", tool_call_id="c1")]}, [answered("hi")]),
     ("a state without an answer", {"messages": [HumanMessage("q")]}, [said("user", "q")]),
-    ("answer", {"answer": "hi", "context": []}, [said("assistant", "hi")]),
-    ("several", {"a": 1, "b": 2}, [said("assistant", '{"a":1,"b":2}')]),
+    ("answer", {"answer": "hi", "context": []}, [answered("hi")]),
+    ("several", {"a": 1, "b": 2}, [answered('{"a":1,"b":2}')]),
     ("nothing", None, []),
 ]  # fmt: skip
 
