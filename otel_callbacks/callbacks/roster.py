@@ -181,7 +181,7 @@ def _call(
                 return None
         elif event.ignore in own or (switch is not None and switch not in _OWN_SWITCHES):
             asks = (*asked, event.ignore)
-    is_base_method = event.name not in own and _is_base_method(kind, event.name)
+    is_base_method = event.name not in own and _is_base_method(kind, handler, event.name)
     fallback = None
     if event.fallback is not None:
         if is_base_method:  # the method would do nothing but ask for the fallback
@@ -194,9 +194,12 @@ def _call(
     return Call(place, event.name, asks, _is_coroutine_function(method), as_prompt, fallback)
 
 
-def _is_base_method(kind: type, name: str) -> bool:
+def _is_base_method(kind: type, handler: Handler, name: str) -> bool:
     """Return whether method *name* is the empty one of a base class, ours or LangChain's."""
-    function = getattr(kind, name, None)
+    if getattr(kind, "__getattribute__") is object.__getattribute__:  # noqa: B009 - types differ
+        function = getattr(kind, name, None)
+    else:  # a proxy, which answers for itself
+        function = getattr(getattr(handler, name, None), "__func__", None)
     if function is None:
         return False
     if function in _OWN_METHODS:

@@ -8,7 +8,8 @@ an event's is a warning in both cases, because handlers may have methods of thei
 A method may be ``async def`` in a synchronous handler, and the other way round: it is awaited wherever it returns a
 coroutine. What it calls its positional parameters is checked by type checkers alone.
 
-Rules for this file: a class is looked at once; only what can never work is a mistake, not what a caller might add.
+Rules for this file: a class is looked at once; only what can never work is a mistake, not what a sender might add. What
+LangChain has no use for any more is no reason to refuse a handler that does its work without it.
 """
 
 from __future__ import annotations
@@ -25,14 +26,33 @@ from otel_callbacks.callbacks.events import EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from inspect import Signature
 
 _logger = logging.getLogger("otel_callbacks.callbacks")
 
-_LIKENESS: Final = (
-    0.8  # on_llm_ended is like on_llm_end; on_interrupt and on_resume, which LangGraph has, are like nothing
-)
+# on_llm_ended is like on_llm_end, on_chat_start like on_chat_model_start; on_start and on_error, which other frameworks
+# have, and on_interrupt and on_resume, which LangGraph has, are like nothing.
+_LIKENESS: Final = 0.81
 _NOT_OURS_TO_JUDGE: Final = ("langchain_core", "langchain", "langgraph", "otel_callbacks")
 _TAGS: Final = "tags"  # sent with every event, also where LangChain's signatures do not name them
+_SOMETIMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "on_llm_start": ("invocation_params", "options", "name", "batch_size"),
+    "on_chat_model_start": ("invocation_params", "options", "name", "batch_size"),
+    "on_llm_error": ("response",),
+    "on_chain_start": ("run_type", "name", "defers_inputs"),
+    "on_chain_end": ("inputs",),
+    "on_chain_error": ("inputs",),
+    "on_agent_action": ("color", "verbose"),
+    "on_agent_finish": ("color", "verbose"),
+    "on_tool_start": ("inputs", "color", "name", "tool_call_id", "verbose"),
+    "on_tool_end": ("color", "name", "observation_prefix", "llm_prefix", "verbose"),
+    "on_tool_error": ("tool_call_id",),
+    "on_retriever_start": ("name",),
+    "on_text": ("color", "end", "verbose"),
+}
+"""What LangChain's senders, and our bodies, send besides: a method may ask for it."""
+_RARE: Final = frozenset({"on_text", "on_retry", "on_agent_action", "on_agent_finish", "on_stream_event"})
+"""Events that an application may never see: a handler may well have such a method for its own use, or from old days."""
 _BY_POSITION: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -72,12 +92,14 @@ def check(kind: type) -> None:
     Raises:
         TypeError: A method cannot be called; all of those are named.
     """
-    mistakes = [mistake for _, mistake in _mistakes(kind)]
-    if mistakes:
-        raise TypeError("\n".join(mistakes))
-    for name, meant in _misspelt(kind):
+    mistakes = dict(_mistakes(kind))
+    if not _RARE.issuperset(mistakes):
+        raise TypeError("\n".join(mistakes.values()))
+    doubts = [f"{mistake} It is passed over." for mistake in mistakes.values()]
+    doubts += [_said_of_name(kind, name, meant) for name, meant in _misspelt(kind)]
+    for doubt in doubts:
         # The caller of the class statement: this function's, `__init_subclass__`'s.
-        warnings.warn(_said_of_name(kind, name, meant), stacklevel=3)
+        warnings.warn(doubt, stacklevel=3)
 
 
 _unfit: WeakKeyDictionary[type, frozenset[str]] = WeakKeyDictionary()
@@ -110,7 +132,13 @@ def _misspelt(kind: type) -> Iterator[tuple[str, str]]:
                 from difflib import get_close_matches  # noqa: PLC0415 - few classes have such names
 
                 for meant in get_close_matches(name, EVENTS, 1, _LIKENESS):
-                    yield name, meant
+                    if not hasattr(base, meant) or _is_empty(getattr_static(base, meant)):
+                        yield name, meant
+
+
+def _is_empty(method: Any) -> bool:
+    """Return whether *method* is one of the base classes', where nobody has written it."""
+    return getattr(method, "__module__", "").partition(".")[0] in _NOT_OURS_TO_JUDGE
 
 
 def _mistakes(kind: type) -> Iterator[tuple[str, str]]:
@@ -124,16 +152,26 @@ def _mistakes(kind: type) -> Iterator[tuple[str, str]]:
         else:
             continue  # none, or something whose call only its author understands
         if isinstance(method, FunctionType) and method.__module__ != mixins.__name__:
-            reason = _reason(method, skipped, sent)
+            switch = EVENTS[name].ignore
+            if getattr(method, "__isabstractmethod__", False) or (
+                switch and getattr(kind, switch, None) is True
+            ):
+                continue  # to be overridden, or never called
+            reason = _reason(method, skipped, sent, _SOMETIMES.get(name, ()))
             if reason:
-                yield name, f"{kind.__qualname__}.{name}{signature(method)} {reason}"
+                yield name, f"{kind.__qualname__}.{name}{_signature(method)} {reason}"
 
 
-def _reason(method: FunctionType, skipped: int, sent: _Sent) -> str | None:
-    """Return what keeps *method* from being called with what is *sent*; None if nothing does."""
+def _signature(method: FunctionType) -> Signature:
+    """Return what *method* itself takes: a decorator may take more than what it has wrapped."""
+    return signature(method, follow_wrapped=False)
+
+
+def _reason(method: FunctionType, skipped: int, sent: _Sent, sometimes: tuple[str, ...]) -> str | None:
+    """Return what keeps *method* from being called with what is *sent*, and *sometimes*; None if nothing does."""
     if isgeneratorfunction(method) or isasyncgenfunction(method):
         return "is a generator: calling it does nothing."
-    parameters = [*signature(method).parameters.values()]
+    parameters = [*_signature(method).parameters.values()]
     kinds = {parameter.kind for parameter in parameters}
     positional = [each for each in parameters if each.kind in _BY_POSITION]
     if Parameter.VAR_POSITIONAL not in kinds and len(positional) < skipped:
@@ -154,9 +192,8 @@ def _reason(method: FunctionType, skipped: int, sent: _Sent) -> str | None:
     if unknown and Parameter.VAR_KEYWORD not in kinds:
         return f"does not take {_listed(unknown)}, which {_is(unknown)} sent by keyword. Add **kwargs."
     wanted = [*rest, *named]
-    unfilled = [
-        each.name for each in wanted if each.default is each.empty and each.name not in sent.by_keyword
-    ]
+    filled = {*sent.by_keyword, *sometimes}
+    unfilled = [each.name for each in wanted if each.default is each.empty and each.name not in filled]
     if unfilled:
         unfilled = list(dict.fromkeys(unfilled))
         return f"asks for {_listed(unfilled)}, which nobody sends. Give {_it(unfilled)} a default."

@@ -537,6 +537,21 @@ class TestWhoIsCalled:
         assert rosters[0].plans is rosters[1].plans
         assert len({id(roster.plans) for roster in rosters}) == 3
 
+    def test_a_proxy_answers_for_itself(self) -> None:
+        heard: list[str] = []
+
+        class Proxy(BaseCallbackHandler):
+            def __getattribute__(self, name: str) -> Any:
+                if name in {"on_chain_start", "on_chain_end"}:
+                    return lambda *args, **kwargs: heard.append(name)
+                return super().__getattribute__(name)
+
+        run = CallbackManager([Proxy()]).on_chain_start(None, {})
+        run.on_text("x")
+        assert run.scope.handlers.plans[events.TEXT] is None
+        run.on_chain_end({})
+        assert heard == ["on_chain_start", "on_chain_end"]
+
     def test_a_shared_plan_keeps_no_handler(self) -> None:
         handler = Recorder([])
         gone = weakref.ref(handler)

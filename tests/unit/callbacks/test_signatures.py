@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
+from abc import ABC, abstractmethod
+from functools import wraps
 from typing import Any
 
 import pytest
@@ -50,7 +52,7 @@ CANNOT_BE_CALLED: dict[str, tuple[str, Any, str]] = {
         lambda self, query, run_id, **kwargs: None,
         "takes run_id by position, where serialized and query are sent.",
     ),
-    "no self": ("on_text", lambda **kwargs: None, "does not take the handler itself (self)."),
+    "no self": ("on_llm_end", lambda **kwargs: None, "does not take the handler itself (self)."),
 }
 
 
@@ -108,7 +110,75 @@ CAN_BE_CALLED: dict[str, tuple[str, Any]] = {
     "positional only, of a keyword's name": ("on_text", lambda self, run_id, /, **kwargs: None),
     "static": ("on_text", staticmethod(lambda text, **kwargs: None)),
     "whatever else": ("on_text", property(lambda self: print)),
+    "a chain's name": ("on_chain_start", lambda self, serialized, inputs, *, name, **kwargs: None),
+    "a request's parameters": (
+        "on_chat_model_start",
+        lambda self, serialized, messages, *, invocation_params, options, **kwargs: None,
+    ),
+    "a tool's colour, by position": ("on_tool_end", lambda self, output, color, **kwargs: None),
+    "a tool's arguments": ("on_tool_start", lambda self, serialized, input_str, *, inputs, **kwargs: None),
+    "the chunk": ("on_llm_new_token", lambda self, token, *, chunk, **kwargs: None),
+    "what there was before the error": ("on_llm_error", lambda self, error, *, response, **kwargs: None),
+    "which call failed": ("on_tool_error", lambda self, error, *, tool_call_id, **kwargs: None),
 }
+
+
+def without_keywords(method: Any) -> Any:
+    @wraps(method)
+    def called(self: Any, *args: Any, **kwargs: Any) -> None:
+        method(self, *args)
+
+    return called
+
+
+def test_a_decorator_takes_what_it_takes_whatever_it_has_wrapped() -> None:
+    heard: list[Any] = []
+
+    class Recorder(BaseCallbackHandler):
+        @without_keywords
+        def on_chain_end(self, outputs: Any) -> None:
+            heard.append(outputs)
+
+    CallbackManager([Recorder()]).on_chain_start(None, "x").on_chain_end("y")
+    assert heard == ["y"]
+
+
+def test_what_is_to_be_overridden_or_switched_off_is_not_found_fault_with() -> None:
+    class Base(BaseCallbackHandler, ABC):
+        ignore_llm = True
+
+        def on_llm_end(self) -> None:  # type: ignore[override]
+            raise AssertionError
+
+        @abstractmethod
+        def on_chain_end(self, outputs: Any) -> None: ...  # type: ignore[override]
+
+    class Recorder(Base):
+        def on_chain_end(self, outputs: Any, **kwargs: Any) -> None: ...
+
+    with pytest.raises(TypeError, match="on_llm_end"):
+        type("Recorder", (Recorder,), {"ignore_llm": False})
+
+
+@pytest.mark.parametrize(
+    "event", ["on_text", "on_retry", "on_agent_action", "on_agent_finish", "on_stream_event"]
+)
+def test_a_method_for_what_hardly_any_application_sees_is_warned_about_and_passed_over(
+    event: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[str] = []
+    methods = {
+        event: lambda self, said: heard.append(said),
+        "on_chain_start": lambda self, serialized, inputs, **kwargs: getattr(self, event)(inputs),
+    }
+    with pytest.warns(
+        UserWarning, match=rf"Recorder\.{event}\(self, said\) does not take .* It is passed over\."
+    ) as caught:
+        kind = type("Recorder", (BaseCallbackHandler,), methods)
+    assert [warning.filename for warning in caught] == [__file__]
+    CallbackManager([kind()]).on_chain_start(None, "its own").on_text("nobody's")
+    assert heard == ["its own"]
+    assert len(caplog.records) <= 1
 
 
 @pytest.mark.parametrize(("event", "method"), CAN_BE_CALLED.values(), ids=CAN_BE_CALLED.keys())
@@ -122,8 +192,8 @@ def test_what_can_be_called_is_not_found_fault_with(
 
 
 def test_a_static_method_has_no_handler_to_take() -> None:
-    with pytest.raises(TypeError, match="does not take text, which is sent by position"):
-        type("Recorder", (BaseCallbackHandler,), {"on_text": staticmethod(lambda **kwargs: None)})
+    with pytest.raises(TypeError, match="does not take outputs, which is sent by position"):
+        type("Recorder", (BaseCallbackHandler,), {"on_chain_end": staticmethod(lambda **kwargs: None)})
 
 
 async def test_a_method_may_be_asynchronous_or_not_in_either_class() -> None:
@@ -219,6 +289,9 @@ def test_names_of_their_own_are_not_warned_about() -> None:
             def on_interrupt(self, event: Any) -> None: ...
             def on_resume(self, event: Any) -> None: ...
             def on_button_click(self) -> None: ...
+            def on_error(self) -> None: ...
+            def on_llm_stream(self) -> None: ...
+            def on_llm_start(self, *args: Any, **kwargs: Any) -> None: ...
 
     assert not caught
 
