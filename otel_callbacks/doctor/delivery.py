@@ -18,11 +18,13 @@ from otel_callbacks.handlers import OTelCallbackHandler
 
 TIMEOUT_S: Final = 10.0
 RUN_NAME: Final = "otel-callbacks doctor"
+_NOBODY: Final = "Nothing listens there. Is the collector running, and is the port that of this protocol (4318 http, 4317 grpc)?"
 # What a message of an exporter or a collector says, and what to do about it; the first that fits.
 _HINTS: Final = (
-    ("refused", "Nothing listens there. Is the collector running, and is the port that of this protocol (4318 http, 4317 grpc)?"),
-    ("UNAVAILABLE", "Nothing answers there. Is the collector running, and is the port that of this protocol (4318 http, 4317 grpc)?"),
+    ("refused", _NOBODY),
+    ("UNAVAILABLE", _NOBODY),
     ("resolve", "The host's name is unknown. Check OTEL_EXPORTER_OTLP_ENDPOINT."),
+    ("ConnectionError", _NOBODY),
     ("404", "The server knows no such path. OTEL_EXPORTER_OTLP_ENDPOINT gets /v1/traces added; ..._TRACES_ENDPOINT does not."),
     ("401", "The server wants a key. Check OTEL_EXPORTER_OTLP_HEADERS."),
     ("403", "The server refuses this key. Check OTEL_EXPORTER_OTLP_HEADERS."),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Final
 
-from otel_callbacks.settings import VARIABLES, Settings, Variable, origin
+from otel_callbacks.settings import VARIABLES, Settings, Signal, Variable
 
 DISTRIBUTIONS: Final = (
     "otel-callbacks",
@@ -21,6 +21,8 @@ DISTRIBUTIONS: Final = (
     "langgraph",
 )
 _INSTRUMENTORS: Final = "opentelemetry_instrumentor"
+_OTHERS: Final[tuple[Signal, ...]] = ("metrics", "logs")
+_EXPORTERS: Final = "exporters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,24 @@ def gather(env: Mapping[str, str]) -> Facts:
     """Read *env* and the installed distributions."""
     problems: list[str] = []
     settings = Settings.lenient(env, problems.append)
-    return Facts(
-        versions=tuple(_versions()),
-        settings=tuple(_setting(row, settings, env) for row in VARIABLES),
-        problems=tuple(problems),
-    )
+    shown = [_setting(row, getattr(settings, row.field), row.names, env) for row in VARIABLES]
+    shown += [fact for signal in _OTHERS for fact in _own(signal, env)]
+    return Facts(versions=tuple(_versions()), settings=tuple(shown), problems=tuple(problems))
+
+
+def _own(signal: Signal, env: Mapping[str, str]) -> list[Fact]:
+    """Return what *signal* has of its own: where it goes, and what is set for it alone."""
+    facts: list[Fact] = []
+    for row in VARIABLES:
+        own = tuple(name for name in row.names_of(signal) if name not in row.names)
+        name = own[0] if own else None
+        if name is None or not (row.field == _EXPORTERS or env.get(name, "").strip()):
+            continue
+        text = env.get(name, "").strip()
+        facts.append(
+            _setting(row, text, (name,), env) if text else Fact(name, "unset", "by OTLP if traces go by OTLP")
+        )
+    return facts
 
 
 def _versions() -> list[Fact]:
@@ -65,13 +80,12 @@ def _versions() -> list[Fact]:
     return found
 
 
-def _setting(row: Variable, settings: Settings, env: Mapping[str, str]) -> Fact:
-    name = origin(row, env)
-    value = getattr(settings, row.field)
+def _setting(row: Variable, value: object, names: tuple[str, ...], env: Mapping[str, str]) -> Fact:
+    name = next((name for name in names if env.get(name, "").strip()), None)
     if row.secret and value is not None:
         shown = "(not shown: it may hold a secret)"
     elif value is None:
         shown = "unset"
     else:
         shown = ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # of strings
-    return Fact(name or row.names[-1], shown, "from the environment" if name else "default")
+    return Fact(name or names[-1], shown, "from the environment" if name else "default")

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from otel_callbacks.doctor.delivery import Delivery
 from otel_callbacks.doctor.facts import Fact, Facts
-from otel_callbacks.doctor.sample import SampleSpan
+from otel_callbacks.doctor.sample import Sample
 from otel_callbacks.export.terminal import Look, cut, plain
 
 _INDENT: Final = "  "
@@ -37,16 +37,21 @@ def _section(title: str, lines: Sequence[Fact], look: Look) -> Iterable[str]:
     yield ""
 
 
-def sample(spans: Sequence[SampleSpan], look: Look) -> Iterable[str]:
-    """Return what a made-up agent's spans say, as lines."""
-    yield look.paint("What is emitted: the spans of a made-up agent, with these settings", "bold")
-    for span in spans:
+def sample(said: Sample, look: Look) -> Iterable[str]:
+    """Return what a made-up agent's run says, as lines."""
+    yield look.paint("What is emitted: a made-up agent's spans, with these settings", "bold")
+    for span in said.spans:
         yield look.spell(f"{_INDENT}{_INDENT * span.depth}● {plain(span.name)}")
         inner = _INDENT * (span.depth + 2)
         for name, value in sorted(span.attributes.items()):
             yield look.spell(
                 inner + look.paint(name, "dim") + f" = {cut(plain(_shown(value)), _VALUE_WIDTH)}"
             )
+    yield look.paint("its metrics, and the log events of its run", "bold")
+    for name, unit in sorted(said.metrics):
+        yield look.spell(f"{_INDENT}{name}" + look.paint(f"  {unit}", "dim"))
+    for name in said.events or ("no log event",):
+        yield look.spell(f"{_INDENT}{name}")
     yield ""
 
 

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -42,17 +45,62 @@ class SampleSpan:
     attributes: Mapping[str, Any]
 
 
-def run() -> tuple[SampleSpan, ...]:
-    """Play the sample on a handler with the environment's settings; return its spans, parents first."""
-    exporter = InMemorySpanExporter()
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the sample says: spans, parents first; metrics as name and unit; the names of log events."""
+
+    spans: tuple[SampleSpan, ...]
+    metrics: tuple[tuple[str, str], ...]
+    events: tuple[str, ...]
+
+
+class _Names(LogRecordProcessor):
+    """Keeps the names of the events that arrive."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, None] = {}
+
+    def on_emit(self, log_record: Any) -> None:
+        """Take an event."""
+        record = log_record.log_record
+        attributes: Any = record.attributes or {}
+        self.names[str(getattr(record, "event_name", None) or attributes.get("event.name"))] = None
+
+    emit = on_emit  # its name before SDK 1.35
+
+    def shutdown(self) -> None:
+        """Nothing is held."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the SDK's signature
+        """Nothing is held."""
+        return True
+
+
+def run() -> Sample:
+    """Play the sample on a handler with the environment's settings, and return what it said."""
+    exporter, reader, names = InMemorySpanExporter(), InMemoryMetricReader(), _Names()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    loggers = LoggerProvider(shutdown_on_exit=False)
+    loggers.add_log_record_processor(names)
     with listening():  # a wrong setting is among the problems already
-        play(OTelCallbackHandler(provider))
-    provider.shutdown()
+        play(OTelCallbackHandler(provider, meter_provider=meters, logger_provider=loggers))
+        data = reader.get_metrics_data()
+    for each in (provider, meters, loggers):
+        each.shutdown()
     spans = sorted(exporter.get_finished_spans(), key=lambda span: span.start_time or 0)
     depths: dict[int, int] = {}
-    return tuple(_sample(span, depths) for span in spans)
+    return Sample(
+        tuple(_sample(span, depths) for span in spans),
+        tuple(
+            (metric.name, metric.unit or "")
+            for resource in (data.resource_metrics if data is not None else ())
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        ),
+        tuple(names.names),
+    )
 
 
 def _sample(span: ReadableSpan, depths: dict[int, int]) -> SampleSpan:

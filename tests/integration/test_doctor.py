@@ -96,10 +96,31 @@ def test_every_setting_is_shown_with_where_it_comes_from(collector: Collector) -
 
 def test_what_would_be_emitted_is_shown_as_the_settings_make_it() -> None:
     _, out, _ = doctor("--no-send")
+    assert "  gen_ai.client.token.usage  {token}\n" in out
+    assert "  no log event\n" in out
     for name in ("invoke_agent made-up-agent", "chat made-up-model", "execute_tool made_up_tool"):
         assert f"● {name}\n" in out
     assert "gen_ai.usage.input_tokens = 12" in out
     assert "made-up question" not in out  # content is off until asked for
+
+
+def test_content_is_shown_where_it_is_asked_for() -> None:
+    _, out, _ = doctor("--no-send", OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT="SPAN_AND_EVENT")
+    assert 'gen_ai.input.messages = [{"role":"user"' in out
+    assert "  gen_ai.client.inference.operation.details\n" in out
+
+
+def test_what_a_signal_has_of_its_own_is_shown() -> None:
+    _, out, _ = doctor(
+        "--no-send",
+        OTEL_METRICS_EXPORTER="none",
+        OTEL_EXPORTER_OTLP_LOGS_HEADERS=f"api-key={SECRET}",
+    )
+    lines = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.startswith("  OTEL_")}
+    assert lines["OTEL_METRICS_EXPORTER"][0] == "none"
+    assert lines["OTEL_LOGS_EXPORTER"][0] == "unset"
+    assert lines["OTEL_EXPORTER_OTLP_LOGS_HEADERS"][0] == "(not"
+    assert SECRET not in out
 
 
 @pytest.mark.parametrize(
