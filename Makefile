@@ -6,6 +6,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# More workers than four spend their time on imports.
+PARALLEL := -n auto --maxprocesses 4
 STAMP = $(VENV)/.installed-$(shell cat requirements/dev.txt pyproject.toml | cksum | tr -d ' \t')
 
 # What the tests run on besides the main environment: "name:interpreter:requirements".
@@ -31,7 +33,7 @@ demo: $(STAMP) ## run the demo: agent, graph, retrieval, stream, retry; prints t
 	@$(BIN)/otel-callbacks demo
 
 test: $(STAMP) ## run the tests that need nothing but Python
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 lint: $(STAMP) format-check types layers ## run every static check
 
@@ -52,7 +54,7 @@ layers: $(STAMP)
 	$(BIN)/lint-imports --no-cache
 
 coverage: $(STAMP) ## test core/ and callbacks/ branch by branch
-	$(BIN)/python -m pytest -q --cov --cov-report= tests/unit tests/property tests/contract
+	$(BIN)/python -m pytest -q $(PARALLEL) --cov --cov-report= tests/unit tests/property tests/contract
 	$(BIN)/python -m coverage report --include='otel_callbacks/core/*,otel_callbacks/callbacks/*' --fail-under=100
 
 e2e: $(STAMP) ## run the end-to-end tests: real collector, Jaeger and Tempo (needs Go to build them)
@@ -63,7 +65,7 @@ bench: $(STAMP) ## measure the cost of being observed
 	$(BIN)/python -m benchmarks
 
 matrix: $(STAMP) ## run the tests on the lowest and newest dependencies and on other Pythons
-	@BIN=$(abspath $(BIN)) requirements/matrix $(MATRIX)
+	@BIN=$(abspath $(BIN)) PARALLEL="$(PARALLEL)" requirements/matrix $(MATRIX)
 
 lock: $(STAMP) ## resolve the dependencies again
 	requirements/lock $(BIN)/uv
