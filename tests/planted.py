@@ -3,6 +3,7 @@
 Rules for this file: none of them is anybody's; they are put together here from a counter, so that no scanner takes this file for
 a leak.
 """
+# ruff: noqa: RUF001 - several languages have their own signs
 
 from __future__ import annotations
 
@@ -144,6 +145,26 @@ _AROUND: Final = [
     ("postgres sql", "ALTER ROLE x PASSWORD '", _WORD, "'"), ("pgpass", "db.example:5432:prod:app:", _WORD, ""), ("netrc", "machine x login y password ", _WORD, ""),
     ("sentence", "the password is ", _WORD, " for now"), ("otp", "otp: ", "481516", ""), ("slack hook", "https://hooks.slack.com/services/", "T0A1B2C3D/B0A1B2C3D/" + alnum(24), ""),
     ("discord hook", "https://discord.com/api/webhooks/", digits(18) + "/" + alnum(68), ""), ("teams hook", "https://x.webhook.office.com/webhookb2/", "1b2c3d4e-5f60-7182@" + alnum(30), ""),
+    ("json in json", '{"q": "line\\nsk-proj-', alnum(40), '"}'), ("json twice", '"{\\"q\\": \\"a\\\\nghp_', alnum(36), '\\"}"'),
+    ("json escape", '{"q": "x\\tAKIA', upper(16), '"}'), ("escaped quote", "\\u0022sk-proj-", alnum(40), "\\u0022"), ("terminal", "\x1b[0;31msk-proj-", alnum(40), "\x1b[0m"),
+    ("percent token", "https://h/x?u=https%3A%2F%2Fa%2F%3Fk%3Dsk-proj-", alnum(40), ""), ("percent twice", "u=k%253Dghp_", alnum(36), ""),
+    ("percent password", "r=x%3Fpassword%3D", _WORD, "%26y%3D1"), ("percent url", "r=https%3A%2F%2Fbob%3A", _WORD, "%40host%2F"),
+    ("html", "password=&quot;", _WORD, "&quot;"), ("yaml block", "password: >-\n  ", _WORD, "\n"), ("json list", '{"password": ["', _WORD, '"]}'),
+    ("name and value", '{"name": "DB_PASSWORD", "value": "', _WORD, '"}'), ("kubernetes", "- name: API_TOKEN\n  value: ", _WORD, ""),
+    ("header bytes", "[(b'x-api-key', b'", _WORD, "')]"), ("arguments", '["--api-key", "', _WORD, '"]'), ("german", "Das Kennwort lautet ", _WORD, " heute"),
+    ("chinese", "密码：", _WORD, ""), ("chinese sentence", "我的密码是", _WORD, "，谢谢"), ("spanish", "contraseña: ", _WORD, ""), ("russian", "пароль: ", _WORD, ""),
+    ("french", "mot de passe : ", _WORD, ""), ("wide colon", "password：", _WORD, ""), ("markdown", "**Password:** ", _WORD, ""), ("table", "| password | ", _WORD, " |"),
+    ("backticks", "client secret `", _WORD, "`"), ("secret object", "api_key=SecretStr('", _WORD, "')"), ("refused key", "Incorrect API key provided: ", _WORD, ""),
+    ("pem in code", "('-----BEGIN PRIVATE KEY-----\\n'\n 'MIIEvQ", alnum(40) + "\\n'\n '" + hexa(64), "\\n-----END PRIVATE KEY-----')"),
+    ("pem lower case", "-----begin private key-----\n", alnum(40), "\n-----end private key-----"), ("pem percent", "-----BEGIN%20PRIVATE%20KEY-----%0A", alnum(40), "%0A-----END%20PRIVATE%20KEY-----"),
+    ("ssh2", "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\n", alnum(64), "\n---- END SSH2 ENCRYPTED PRIVATE KEY ----"),
+    ("pem in base64", "", b64encode(b"-----BEGIN RSA PRIVATE KEY-----\n" + alnum(64).encode()).decode(), ""),
+    ("json in base64", "", b64encode(b'{"user": "someone", "password": "hunter2aB3"}').decode(), ""), ("key in base64", "", b64encode(b"use sk-proj-" + alnum(40).encode()).decode(), ""),
+    ("oracle", "jdbc:oracle:thin:", "someone/" + _WORD, "@//db:1521/x"), ("wifi", "WIFI:S:net;T:WPA;P:", _WORD, ";;"), ("token before a host", "https://", hexa(32), "@sentry.example/1"),
+    ("digest", 'Authorization: Digest username="bob", response="', hexa(32), '"\n'), ("seed phrase", "seed phrase: ", "abandon ability able about above absent absorb abstract absurd abuse access accident", "."),
+    ("private key in hex", "private key: 0x", hexa(64), ""), ("bcrypt", "$2b$12$", alnum(53), ""), ("shadow", "root:$6$saltsalt$", alnum(86), ":19000:0"), ("htpasswd", "bob:$apr1$abcdefgh$", alnum(22), ""),
+    ("docker login", '{"auths": {"x": {"auth": "', _BASIC, '"}}}'), ("zapier", "https://hooks.zapier.com/hooks/catch/", "123456/abcdefg", "/"), ("make", "https://hook.eu1.make.com/", alnum(32), ""),
+    ("openai login", "sess-", alnum(40), ""), ("together", "tgp_v1_", alnum(43), ""), ("slack browser", "xoxc-", "123456789012-" + alnum(40), ""), ("slack cookie", "d=xoxd-", alnum(60), ""),
 ]  # fmt: skip
 
 PLANTED: Final = [
@@ -173,4 +194,41 @@ HARMLESS: Final = [
     "branch:to:agent", "__pregel_pull", "SELECT * FROM users WHERE id = 5", "user@example.com", "4111 1111 1111 1111", "ratio 3:2", "at 10:30:45",
     "-----BEGIN CERTIFICATE-----", "-----BEGIN PUBLIC KEY-----", "pin the tab", "signature verified", "session ended", "a[key] = value", "x = dict(key=1)",
     "for key, value in items:", "Authorization is needed", "cookie recipe: flour", "xoxo, love", "AKIA is a prefix", "the pass is closed",
+    # Prose of several languages, code, paths, hashes, pictures.
+    "Bitte setzen Sie Ihr Passwort zurück: klicken Sie auf den Link.", "Das Passwort ist falsch.",
+    "Das Kennwort lautet anders als gestern.", "Der Schlüssel: siehe Handbuch Seite 12.", "请重置您的密码，点击下面的链接。",
+    "密码不正确，请重试", "这是一个关于令牌和密钥管理的文档。", "密码是必填项", "你好，世界！今天天气很好。", "La contraseña es obligatoria",
+    "Le mot de passe est incorrect.", "The token is valid for 15 minutes.", "The password is required.",
+    "The secret is out.", "Our secret ingredient is love", "Token usage: 1500 of 4096", "token: str",
+    "def f(token: str, *, key: bytes = b'') -> None:", "if password is None:", "password = getpass()",
+    "secrets.token_hex(16)", "import secrets", "from cryptography.hazmat import key", 'd["key"] = d["other"]',
+    "SELECT password FROM users", "api_key=...", "pip install tokenizers==0.21.0", "tokenizer.json",
+    "AutoTokenizer.from_pretrained('x')", "The basic idea: start small", "basic arithmetic 101",
+    "bearer token authentication explained", "Digest authentication is old", 'She said: "The key is under the mat"',
+    "key: value", "keys: [1, 2, 3]", "| name | type |\n|---|---|\n| token | string |",
+    "| password | string | required |", "d41d8cd98f00b204e9800998ecf8427e",
+    "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "550e8400-e29b-41d4-a716-446655440000",
+    "commit 069b393a1b2c3d4e5f60718293a4b5c6d7e8f901", "3.14159265358979", "+49 89 1234567", "1,234,567.89 €",
+    "$100 and $200", "$1,000$ or $x^2$", "Price: $5.99/month", "$$E=mc^2$$", "https://example.com/a/b?c=d&e=f#g",
+    "https://user@example.com/", "git@github.com:org/repo.git", "https://github.com/org/repo/blob/main/README.md",
+    "http://localhost:8080/v1/chat/completions", "s3://bucket/path/to/object.parquet",
+    "file:///usr/local/lib/python3.11/site-packages/x.py", "mailto:a@b.example",
+    "https://de.wikipedia.org/wiki/Schl%C3%BCssel", "https://x/?redirect=https%3A%2F%2Fexample.com%2Fpath",
+    "data:image/png;base64,AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+P0BBQkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5fYGFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6e3x9fn+AgYKDhIWGh4iJiouMjY6PkJGSk5SVlpeYmZqbnJ2en6ChoqOkpaanqKmqq6ytrq+wsbKztLW2t7i5uru8vb6/wMHCw8TFxsfIycrLzM3Oz9DR0tPU1dbX2Nna29zd3t/g4eLj5OXm5+jp6uvs7e7v8PHy8/T19vf4+fr7/P3+/w==",
+    "SGVsbG8sIHRoaXMgaXMgYW4gb3JkaW5hcnkgc2VudGVuY2UgaW4gYmFzZTY0Lg==", "LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE=",
+    '{"role": "user", "content": "What is the capital of France?"}',
+    '{"usage": {"prompt_tokens": 12, "completion_tokens": 5}}', '{"finish_reason": "stop", "index": 0}',
+    "C:\\new\\table\\readme.txt", "\\n\\nHuman: hi\\n\\nAssistant:", "first\\nsecond\\tthird", "100%",
+    "%d items, 50%25 done", "a%20b%3Dc", "if x[0]: m", "sessid", "the session is over: 5", "seed=42",
+    "random seed: 12345", "pin code required", "otp app", "signature: def f()", "wifi: on", "auth: {type: oauth}",
+    '"auth": "oauth2"', "mnemonic device", "Recovery phrase: write it down.", "connection string is missing",
+    "The user: bob", "-u root", "git push -u origin main", "curl --user-agent x", "hook.on_completion()",
+    "MTA: mail transfer agent", "NDA. signed", "oth.er", "MDT time zone", "pat on the back", "sess-ion",
+    "Authorization failed", "author: Jane Doe", "Zwei Schlüssel: Haus- und Autoschlüssel",
+    "name: token\nvalue of money", "password\nvalue: unknown", "(token, value)", '("token", "value")',
+    '["password", "email", "user_name"]', "sort(key=lambda x: x[1])", "max(d, key=d.get)", "key=None", "Tokens/s: 42.5",
+    "token_type: bearer", '"token_type": "Bearer"', "access: read-only", "private key encryption",
+    "public key: see below", "access key: optional", "the api key is optional", "An API key was provided.",
+    "the password was provided by Bob", "token `foo` expected", "the secret `name` field", "Token | Meaning",
+    "3f9a0c7e1b8d2465", "arn:aws:iam::123456789012:role/x", "1//2 = 0", "a[1:AA]", "x:aaa",
 ]  # fmt: skip

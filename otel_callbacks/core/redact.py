@@ -9,9 +9,11 @@ lets it pass. Redaction comes before any cut: half of a secret is not recognised
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from functools import cache, lru_cache
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 from otel_callbacks.core.secret_shapes import NAMED, SECRET_NAME, SHAPES, Shape, compiled
@@ -51,52 +53,104 @@ def secrets(text: str) -> str:
     return "".join((*pieces, text[done:]))
 
 
-def _spans(text: str) -> Iterator[tuple[int, int]]:
-    """Return where secrets are; some may overlap."""
-    low = text.lower()
-    if len(low) != len(text):  # a few letters become two
-        low = text.translate(_UPPER)
-    anchors, by_anchor = _anchors()
+def _spans(text: str, *, inner: bool = False) -> Iterator[tuple[int, int]]:
+    """Return where secrets are; some may overlap. *inner*: the text was in base64 itself, and is searched no deeper."""
+    low = "\n" + text.lower()
+    if len(low) != len(text) + 1:  # a few letters become two
+        low = "\n" + text.translate(_UPPER)
+    words, escaped, by_word = _words()
     done = 0
-    for anchor in anchors.finditer(low):
-        begin = anchor.start()
-        if begin < done:
+    for found in chain(words.finditer(low), escaped.finditer(low)):
+        begin = found.end() - 1  # of what the text has there: *low* has one more before it
+        if begin < done and found.re is words:
             continue
-        for shape in by_anchor[anchor[0]]:
-            match = compiled(shape).match(text, begin)
-            if match is not None:
-                done = match.end()
-                yield match.span(match.lastindex or 0)
-                break
-    for stem, shape in NAMED.items():
-        begin = low.find(stem)
+        word = found[1]
+        match = _first(by_word[word], text, begin) if word is not None else None
+        if match is not None:
+            done = match.end()
+            yield match.span(match.lastindex or 0)
+        elif not inner and _LONG.match(text, begin) is not None:
+            coded = _CODED.match(text, begin)
+            if coded is not None and _hides(coded[0]):
+                done = coded.end()
+                yield coded.span()
+    for literal, shapes in _literals():
+        begin = low.find(literal) - 1
         while begin >= 0:
-            match = compiled(shape).match(text, begin)
+            match = _first(shapes, text, begin)
             if match is not None:
                 yield match.span(match.lastindex or 0)
-            begin = low.find(stem, begin + len(stem) if match is None else match.end())
+            begin = low.find(literal, begin + 2 if match is None else max(match.end(), begin + 1) + 1) - 1
+
+
+def _first(shapes: Iterable[Shape], text: str, begin: int) -> re.Match[str] | None:
+    for shape in shapes:
+        match = compiled(shape).match(text, begin)
+        if match is not None:
+            return match
+    return None
+
+
+def _hides(coded: str) -> bool:
+    """Tell a text in base64 in which there is a secret."""
+    try:
+        raw = b64decode(coded[: len(coded) // 4 * 4], b"-_" if "-" in coded or "_" in coded else None)
+        plain = raw.decode("ascii")
+    except ValueError:
+        return False
+    return next(_spans(plain, inner=True), None) is not None
+
+
+# After these, a letter or a digit is the end of an escape (JSON's, a URL's, a terminal's), and a word may begin.
+_ESCAPES: Final = r"[\\%\[](?:(?<=\\)(?:[nrtbfv]|u[0-9a-f]{4}|x[0-9a-f]{2})|(?<=%)(?:25){0,3}[0-9a-f]{2}|(?<=\[)[0-9;]{1,12}m)"
+_CODED: Final = re.compile(r"[A-Za-z0-9+/_-]{24,8192}={0,2}")
+_LONG: Final = re.compile(r"[A-Za-z0-9+/_-]{24}")
 
 
 @cache
-def _anchors() -> tuple[re.Pattern[str], dict[str, list[Shape]]]:
-    """Return what finds the anchors of all shapes in one pass, and the shapes by anchor."""
-    by_anchor: dict[str, list[Shape]] = {}
-    for shape in SHAPES:
-        for anchor in shape.anchors:
-            by_anchor.setdefault(anchor, []).append(shape)
+def _words() -> tuple[re.Pattern[str], re.Pattern[str], dict[str, list[Shape]]]:
+    """Return what finds the beginnings of words that are anchors, and those behind an escape; and the shapes by anchor.
+
+    They begin with a set of characters: past what is not in it the expressions' engine goes many times as fast.
+    """
+    by_word: dict[str, list[Shape]] = {}
+    for anchor, shape in _anchored():
+        if _begins_a_word(anchor, shape):
+            by_word.setdefault(anchor, []).append(shape)
     # The longest first; where it leads to nothing, the shapes of the shorter ones that it begins with are tried as well.
-    for anchor, shapes in by_anchor.items():
+    for anchor, shapes in by_word.items():
         shapes += [
             shape
-            for shorter in sorted(by_anchor, key=len, reverse=True)
+            for shorter in sorted(by_word, key=len, reverse=True)
             if anchor.startswith(shorter) and shorter != anchor
-            for shape in by_anchor[shorter]
+            for shape in by_word[shorter]
             if shape not in shapes
         ]
-    words = sorted((anchor for anchor in by_anchor if anchor[0].isalnum()), reverse=True)
-    others = sorted((anchor for anchor in by_anchor if not anchor[0].isalnum()), reverse=True)
-    pattern = f"{'|'.join(map(re.escape, others))}|(?<![a-z0-9])(?:{_trie(words)})"
-    return re.compile(pattern), by_anchor
+    word = f"({_trie(sorted(by_word, reverse=True))})"
+    return (
+        re.compile(f"[^a-z0-9](?=[a-z0-9])(?={word}|[a-z0-9+/_-]{{24}})"),
+        re.compile(f"{_ESCAPES}(?={word})"),
+        by_word,
+    )
+
+
+@cache
+def _literals() -> tuple[tuple[str, tuple[Shape, ...]], ...]:
+    """Return the anchors that may stand anywhere, also inside of a word, each with its shapes."""
+    found: dict[str, tuple[Shape, ...]] = {}
+    for anchor, shape in _anchored():
+        if not _begins_a_word(anchor, shape):
+            found[anchor] = (*found.get(anchor, ()), shape)
+    return tuple(found.items())
+
+
+def _anchored() -> Iterator[tuple[str, Shape]]:
+    """Return each anchor with a shape, those of names after the others."""
+    return ((anchor, shape) for shape in (*SHAPES, *NAMED.values()) for anchor in shape.anchors)
+
+
+def _begins_a_word(anchor: str, shape: Shape) -> bool:
+    return anchor[0].isalnum() and not shape.anywhere
 
 
 def _trie(words: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from re import _constants as ops  # type: ignore[attr-defined] # the review of a pattern needs its parse
 from re import _parser as parser  # type: ignore[attr-defined] # as above
 from typing import Any
@@ -58,6 +59,13 @@ def test_what_is_masked_is_masked_once() -> None:
 def test_json_stays_json_and_a_url_stays_one() -> None:
     assert secrets('{"password": "a\\"b c", "n": 1}') == f'{{"password": "{MASK}", "n": 1}}'
     assert secrets("https://u:p@host/x?sig=abcdef&y=1") == f"https://{MASK}@host/x?sig={MASK}&y=1"
+
+
+def test_texts_in_base64_are_looked_into_once_and_other_data_stays() -> None:
+    coded = b64encode(b64encode(b"password=hunter2aB3dE5fG7hJ9kL2mN4").decode().encode()).decode()
+    assert secrets(coded) == coded
+    assert secrets(f"x {b64encode(b'password=hunter2aB3dE5fG7hJ9').decode()} y") == f"x {MASK} y"
+    assert secrets("u " + "-_" * 20 + " " + "A" * 41) == "u " + "-_" * 20 + " " + "A" * 41
 
 
 def test_letters_that_become_two_in_lower_case_move_nothing() -> None:
@@ -183,7 +191,7 @@ class Counting:
 
 ADVERSARIAL = [
     "a", "a@", "1 ", "eyJ-", "eyJa.", "sk-", "password=", "token:", "key=", "://", "://a:", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "'\"\\",
-    '"password": "', "\\", "Bearer ", "Basic a", "postgres://a:", "x-a-", "<secret ", "cookie: ", "M" * 30 + ".", "SG." + "a" * 16, "pass is ",
+    '"password": "', "\\", "Bearer ", "Basic a", "postgres://a:", "x-a-", "<secret ", "cookie: ", "M" * 30 + ".", "SG." + "a" * 16, "pass is ", "\\n", "%25", "[0", "LS0tLS1CRUdJTi", "A" * 24 + " ", "%3a%2f%2f", "$2b$", "password: >\n ",
 ]  # fmt: skip
 
 
