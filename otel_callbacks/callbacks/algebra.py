@@ -141,17 +141,16 @@ class BaseCallbackManager(ForeignInstance, Scoped, CallbackManagerMixin, Bodies)
         langsmith_inheritable_tags: list[str] | None = None,  # noqa: ARG003 - likewise
     ) -> Self:
         """Return the manager of one call: see the function ``configure``."""
-        return cls.of(
-            configured(
-                inheritable_callbacks,
-                local_callbacks,
-                inheritable_tags,
-                local_tags,
-                inheritable_metadata,
-                local_metadata,
-                verbose=verbose,
-            )
+        scope = configured(
+            inheritable_callbacks,
+            local_callbacks,
+            inheritable_tags,
+            local_tags,
+            inheritable_metadata,
+            local_metadata,
+            verbose,
         )
+        return cls.of(scope) if cls._makes_itself else inside(cls, scope)
 
     def _occasion_of_ones_own(
         self, name: str, data: Any, run_id: UUID | None, kwargs: dict[str, Any]

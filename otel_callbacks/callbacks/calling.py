@@ -15,7 +15,7 @@ from otel_callbacks.callbacks.types import conversation_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from otel_callbacks.callbacks.roster import Call, Handler, Roster
+    from otel_callbacks.callbacks.roster import Call, Handler
 
 _logger = logging.getLogger("otel_callbacks.callbacks")
 
@@ -24,6 +24,9 @@ Occasion: TypeAlias = (
 )
 """One event in one run: what every handler's method is called with by position and by keyword; the tags and the metadata, if
 there are any, of which each gets a copy. Only one thread at a time may ``tell`` of it."""
+
+Row: TypeAlias = "tuple[Handler, ...]"
+"""A roster's handlers, where calls find theirs."""
 
 Failures: TypeAlias = "list[BaseException]"
 """What has to reach the caller."""
@@ -37,11 +40,11 @@ class Pending(NamedTuple):
     rest: tuple[Call, ...]
 
 
-def tell(calls: tuple[Call, ...], roster: Roster, occasion: Occasion, failures: Failures) -> Pending | None:
+def tell(calls: tuple[Call, ...], row: Row, occasion: Occasion, failures: Failures) -> Pending | None:
     """Make *calls*, one after another, as far as nothing has to be awaited; return what has to, None when all are made."""
     args, kwargs, tags, metadata = occasion
     for call in calls:
-        handler = roster[call.place]
+        handler = row[call.place]
         try:
             if call.asks and any(getattr(handler, switch) for switch in call.asks):
                 continue
@@ -55,7 +58,7 @@ def tell(calls: tuple[Call, ...], roster: Roster, occasion: Occasion, failures: 
             if call.fallback is None:
                 failed(call, handler, error, failures)
             else:
-                instead = tell(call.fallback, roster, occasion, failures)
+                instead = tell(call.fallback, row, occasion, failures)
                 if instead is not None:
                     return instead._replace(rest=_after(call, calls))
         except BaseException as error:  # noqa: BLE001 - collected: the others get their event first
@@ -85,23 +88,23 @@ def occasion_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Occasion:
     return args, kwargs, kwargs.get("tags"), kwargs.get("metadata")
 
 
-async def finish(pending: Pending, roster: Roster, occasion: Occasion, failures: Failures) -> None:
+async def finish(pending: Pending, row: Row, occasion: Occasion, failures: Failures) -> None:
     """Await the coroutine of *pending*, not the rest."""
     call = pending.call
     try:
         await pending.result
     except NotImplementedError as error:
         if call.fallback is None:
-            failed(call, roster[call.place], error, failures)
+            failed(call, row[call.place], error, failures)
             return
     except BaseException as error:  # noqa: BLE001 - collected: the others get their event first
-        failed(call, roster[call.place], error, failures)
+        failed(call, row[call.place], error, failures)
         return
     else:
         return
-    instead = tell(call.fallback, roster, occasion, failures)
+    instead = tell(call.fallback, row, occasion, failures)
     if instead is not None:
-        await finish(instead, roster, occasion, failures)
+        await finish(instead, row, occasion, failures)
 
 
 def failed(call: Call, handler: Handler, error: BaseException, failures: Failures) -> None:

@@ -7,9 +7,9 @@ is registered; the same handler never comes in twice.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from otel_callbacks.callbacks.roster import EMPTY, Handler, Roster
+from otel_callbacks.callbacks.roster import Handler, Roster
 from otel_callbacks.callbacks.scope import NOWHERE, Scope
 from otel_callbacks.callbacks.stdout import StdOutCallbackHandler
 from otel_callbacks.callbacks.views import Scoped
@@ -43,7 +43,7 @@ class _Hook(NamedTuple):
         """Return whether *handlers* already has what the hook would add."""
         if self.handle_class is None:
             return handlers.has(handler)
-        return any(isinstance(present, self.handle_class) for present in handlers)
+        return any(isinstance(present, self.handle_class) for present in handlers.row)
 
 
 _hooks: list[_Hook] = []
@@ -83,11 +83,12 @@ def scope_of(callbacks: Any) -> Scope:
     """Return what *callbacks* (a list of handlers, a manager of ours or of LangChain's, or None) amount to."""
     # First, for a manager that is asked in vain whether it is something else looks for LangChain.
     if isinstance(callbacks, Scoped):
-        return callbacks.scope
+        return callbacks._scope or callbacks.scope  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] # one idea in two modules
     if callbacks is None:
         return NOWHERE
+    handlers: Iterable[Handler] = callbacks
     if isinstance(callbacks, (list, tuple)):
-        row = Roster(cast("Iterable[Handler]", callbacks))
+        row = Roster(handlers)
         return Scope(row, row)
     return Scope.of(
         callbacks.handlers,
@@ -107,15 +108,14 @@ def configured(
     local_tags: Iterable[str] | None = None,
     inheritable_metadata: Mapping[str, Any] | None = None,
     local_metadata: Mapping[str, Any] | None = None,
-    *,
     verbose: bool = False,
 ) -> Scope:
     """Return the scope of one call; what the arguments mean is told by ``managers.configure``."""
     scope = scope_of(inheritable_callbacks)
-    local = EMPTY if local_callbacks is None else scope_of(local_callbacks).handlers
+    local = () if local_callbacks is None else scope_of(local_callbacks).handlers.row
     if local or inheritable_tags or local_tags or inheritable_metadata or local_metadata:
         scope = scope.configure(local, inheritable_tags, local_tags, inheritable_metadata, local_metadata)
-    if verbose and not any(isinstance(handler, StdOutCallbackHandler) for handler in scope.handlers):
+    if verbose and not any(isinstance(handler, StdOutCallbackHandler) for handler in scope.handlers.row):
         scope = scope.add_handlers((StdOutCallbackHandler(),), inherit=False)
     for hook in _hooks:
         handler = hook.handler()

@@ -59,7 +59,7 @@ def dispatch(plan: Plan, roster: Roster, event: Event, occasions: Sequence[Occas
     failures: Failures = []
     waiting: list[Coroutine[Any, Any, None]] = []
     for occasion in occasions:
-        _go_on(tell(plan.in_order, roster, occasion, failures), roster, occasion, waiting, failures)
+        _go_on(tell(plan.in_order, roster.row, occasion, failures), roster, occasion, waiting, failures)
     if waiting or failures:
         _settle(roster, event, occasions, waiting, failures)
 
@@ -81,8 +81,8 @@ def _go_on(
     failures: Failures,
 ) -> None:
     while pending is not None:
-        waiting.append(finish(pending, roster, occasion, failures))
-        pending = tell(pending.rest, roster, occasion, failures)
+        waiting.append(finish(pending, roster.row, occasion, failures))
+        pending = tell(pending.rest, roster.row, occasion, failures)
 
 
 def _settle(
@@ -118,7 +118,7 @@ async def adispatch(plan: Plan, roster: Roster, event: Event, occasions: Sequenc
     """
     failures: Failures = []
     for occasion in occasions:
-        await _ago_on(tell(plan.inline, roster, occasion, failures), roster, event, occasion, failures)
+        await _ago_on(tell(plan.inline, roster.row, occasion, failures), roster, event, occasion, failures)
     await _asettle(plan, roster, event, occasions, failures)
 
 
@@ -139,12 +139,12 @@ async def _ago_on(
     pending: Pending | None, roster: Roster, event: Event, occasion: Occasion, failures: Failures
 ) -> None:
     while pending is not None:
-        finishing = finish(pending, roster, occasion, failures)
+        finishing = finish(pending, roster.row, occasion, failures)
         try:
             await (shielded(finishing) if event.closes else finishing)
         except BaseException as error:  # noqa: BLE001 - the caller was cancelled; the others get their event first
             failures.append(error)
-        pending = tell(pending.rest, roster, occasion, failures)
+        pending = tell(pending.rest, roster.row, occasion, failures)
 
 
 async def _asettle(
@@ -232,11 +232,11 @@ async def _perform(call: Call, roster: Roster, occasion: Occasion, failures: Fai
     """Make one call of those that wait for nobody."""
     try:
         if call.is_coroutine:
-            pending = tell((call,), roster, occasion, failures)
+            pending = tell((call,), roster.row, occasion, failures)
         else:
-            pending = await in_thread(tell, (call,), roster, told_apart(occasion), failures)
+            pending = await in_thread(tell, (call,), roster.row, told_apart(occasion), failures)
         if pending is not None:
-            await finish(pending, roster, occasion, failures)
+            await finish(pending, roster.row, occasion, failures)
     except BaseException as error:  # noqa: BLE001 - the caller was cancelled
         failures.append(error)
 
@@ -257,7 +257,7 @@ def _undoing(
         return
     for occasion in occasions:
         strangers = {call.place for call, missed in unreached.values() if missed is occasion}
-        witnesses = Roster(handler for place, handler in enumerate(roster) if place not in strangers)
+        witnesses = Roster(handler for place, handler in enumerate(roster.row) if place not in strangers)
         plan = witnesses.plans[event.undo]
         if plan is not None:
             _, kwargs, tags, _ = occasion

@@ -28,9 +28,9 @@ _UNKNOWN: Final = SafeUUID.unknown
 
 
 class _Generator:
-    """The counter, and the latest millisecond."""
+    """The counter, the latest millisecond as it stands in an id, and when the next one begins."""
 
-    __slots__ = ("_below_the_time", "_millisecond")
+    __slots__ = ("_below_the_time", "_next_ns", "_time")
 
     def __init__(self) -> None:
         self.reset()
@@ -42,17 +42,19 @@ class _Generator:
         start = bits(_COUNTER_BITS - 1) << _COUNTER_AT | bits(_COUNTER_AT)
         start |= _VERSION_AND_VARIANT | bits(_RAND_A_BITS) << _RAND_A_AT
         self._below_the_time = count(start, 1 << _COUNTER_AT)
-        self._millisecond = 0
+        self._time = self._next_ns = 0
 
-    def next(self, now_ms: int | None = None) -> UUID:
+    def next(self, now_ns: int | None = None) -> UUID:
         """Return the next id; a clock that stands still or goes back keeps the last millisecond."""
-        if now_ms is None:
-            now_ms = time_ns() // _NS_PER_MS
-        if now_ms > self._millisecond:  # noqa: PLR1730 - max() takes longer
-            self._millisecond = now_ms
+        if now_ns is None:
+            now_ns = time_ns()
+        if now_ns >= self._next_ns:
+            now_ms = now_ns // _NS_PER_MS
+            self._time = now_ms << _TIME_AT
+            self._next_ns = (now_ms + 1) * _NS_PER_MS
         # UUID(int=...) without its checks, which take longer than all else here.
         made = _new(UUID)
-        _set_int(made, (self._millisecond << _TIME_AT) + next(self._below_the_time))
+        _set_int(made, self._time + next(self._below_the_time))
         _set_safety(made, _UNKNOWN)
         return made
 

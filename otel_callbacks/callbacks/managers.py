@@ -30,7 +30,7 @@ from otel_callbacks.callbacks.runs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from uuid import UUID
 
     from otel_callbacks.callbacks.calling import Occasion
@@ -54,7 +54,8 @@ AR = TypeVar("AR", bound=AsyncRunManager)
 
 def _several(
     kind: type[R],
-    inputs: Sequence[tuple[Any, ...]],
+    serialized: dict[str, Any],
+    inputs: Iterable[Any],
     run_id: UUID | None,
     kwargs: dict[str, Any],
     scope: Scope,
@@ -62,11 +63,11 @@ def _several(
     """Make a run for each of *inputs*, the first with *run_id*, and what is to be told of its start."""
     runs: list[R] = []
     occasions: list[Occasion] = []
-    for args in inputs:
+    for each in inputs:
         run = run_of(kind, run_id or new_run_id(), scope)
         about = {**kwargs, "run_id": run.run_id, "parent_run_id": scope.parent_run_id}
         runs.append(run)
-        occasions.append((args, about, scope.tags, scope.metadata))
+        occasions.append(((serialized, [each]), about, scope.tags, scope.metadata))
         run_id = None
     return runs, occasions
 
@@ -83,8 +84,9 @@ class CallbackManager(BaseCallbackManager):
         self, serialized: dict[str, Any], prompts: list[str], run_id: UUID | None = None, **kwargs: Any
     ) -> list[CallbackManagerForLLMRun]:
         """Start one run per prompt, the first with *run_id*."""
-        inputs = [(serialized, [prompt]) for prompt in prompts]
-        return self._start_each(CallbackManagerForLLMRun, events.LLM_START, inputs, run_id, kwargs)
+        return self._start_each(
+            CallbackManagerForLLMRun, events.LLM_START, serialized, prompts, run_id, kwargs
+        )
 
     def on_chat_model_start(
         self,
@@ -94,8 +96,9 @@ class CallbackManager(BaseCallbackManager):
         **kwargs: Any,
     ) -> list[CallbackManagerForLLMRun]:
         """Start one run per conversation, the first with *run_id*."""
-        inputs = [(serialized, [conversation]) for conversation in messages]
-        return self._start_each(CallbackManagerForLLMRun, events.CHAT_MODEL_START, inputs, run_id, kwargs)
+        return self._start_each(
+            CallbackManagerForLLMRun, events.CHAT_MODEL_START, serialized, messages, run_id, kwargs
+        )
 
     def on_chain_start(
         self, serialized: dict[str, Any] | None, inputs: Any, run_id: UUID | None = None, **kwargs: Any
@@ -150,16 +153,18 @@ class CallbackManager(BaseCallbackManager):
         self,
         kind: type[SR],
         event: Event,
-        inputs: Sequence[tuple[Any, ...]],
+        serialized: dict[str, Any],
+        inputs: Iterable[Any],
         run_id: UUID | None,
         kwargs: dict[str, Any],
     ) -> list[SR]:
         scope = self._scope or self.scope
+        inputs = [*inputs]  # an iterator will do
         if len(inputs) == 1:  # nearly always
             run = run_of(kind, run_id or new_run_id(), scope)
-            run.send(event, inputs[0], kwargs, scope.metadata)
+            run.send(event, (serialized, [inputs[0]]), kwargs, scope.metadata)
             return [run]
-        runs, occasions = _several(kind, inputs, run_id, kwargs, scope)
+        runs, occasions = _several(kind, serialized, inputs, run_id, kwargs, scope)
         plan = scope.handlers.plans[event]
         if plan is not None:
             dispatch(plan, scope.handlers, event, occasions)
@@ -183,8 +188,9 @@ class AsyncCallbackManager(BaseCallbackManager):
         self, serialized: dict[str, Any], prompts: list[str], run_id: UUID | None = None, **kwargs: Any
     ) -> list[AsyncCallbackManagerForLLMRun]:
         """Start one run per prompt, the first with *run_id*."""
-        inputs = [(serialized, [prompt]) for prompt in prompts]
-        return await self._start_each(AsyncCallbackManagerForLLMRun, events.LLM_START, inputs, run_id, kwargs)
+        return await self._start_each(
+            AsyncCallbackManagerForLLMRun, events.LLM_START, serialized, prompts, run_id, kwargs
+        )
 
     async def on_chat_model_start(
         self,
@@ -194,9 +200,8 @@ class AsyncCallbackManager(BaseCallbackManager):
         **kwargs: Any,
     ) -> list[AsyncCallbackManagerForLLMRun]:
         """Start one run per conversation, the first with *run_id*."""
-        inputs = [(serialized, [conversation]) for conversation in messages]
         return await self._start_each(
-            AsyncCallbackManagerForLLMRun, events.CHAT_MODEL_START, inputs, run_id, kwargs
+            AsyncCallbackManagerForLLMRun, events.CHAT_MODEL_START, serialized, messages, run_id, kwargs
         )
 
     async def on_chain_start(
@@ -252,16 +257,18 @@ class AsyncCallbackManager(BaseCallbackManager):
         self,
         kind: type[AR],
         event: Event,
-        inputs: Sequence[tuple[Any, ...]],
+        serialized: dict[str, Any],
+        inputs: Iterable[Any],
         run_id: UUID | None,
         kwargs: dict[str, Any],
     ) -> list[AR]:
         scope = self._scope or self.scope
+        inputs = [*inputs]  # an iterator will do
         if len(inputs) == 1:  # nearly always
             run = run_of(kind, run_id or new_run_id(), scope)
-            await run.send(event, inputs[0], kwargs, scope.metadata)
+            await run.send(event, (serialized, [inputs[0]]), kwargs, scope.metadata)
             return [run]
-        runs, occasions = _several(kind, inputs, run_id, kwargs, scope)
+        runs, occasions = _several(kind, serialized, inputs, run_id, kwargs, scope)
         plan = scope.handlers.plans[event]
         if plan is not None:
             await adispatch(plan, scope.handlers, event, occasions)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from otel_callbacks.callbacks.base import AsyncCallbackHandler, BaseCallbackHandler
 from otel_callbacks.callbacks.events import EVENTS
@@ -19,7 +19,7 @@ from otel_callbacks.callbacks.foreign import loaded
 from otel_callbacks.callbacks.signatures import unfit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from otel_callbacks.callbacks.events import Event
 
@@ -94,39 +94,43 @@ class Plans(dict["Event", "Plan | None"]):
         return plan
 
 
-class Roster(tuple[Handler, ...]):  # noqa: SLOT001 - a tuple's subclass cannot have slots, and this one has a memory
-    """An immutable row of handlers that knows what each event calls.
+class Roster:
+    """An immutable row of handlers, in order and the same object once, that knows what each event calls.
 
     Handlers are told apart by identity, never by ``==``: two recorders that happen to be equal both get their events.
     """
 
-    plans: Plans
+    __slots__ = ("plans", "row")
 
-    def __new__(cls, handlers: Iterable[Handler] = ()) -> Self:
-        """Keep *handlers* in order, the same object once."""
-        row = tuple(handlers)
+    def __init__(self, handlers: Iterable[Handler] = ()) -> None:
+        row: tuple[Handler, ...] = tuple(handlers)
         if len(row) > 1:
             row = tuple({id(handler): handler for handler in row}.values())
-        self = super().__new__(cls, row)
+        self.row = row
         self.plans = _plans(row)
-        return self
+
+    def __iter__(self) -> Iterator[Handler]:
+        return iter(self.row)
+
+    def __len__(self) -> int:
+        return len(self.row)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copy and pickle the handlers, not what was worked out about them."""
-        return type(self), (tuple(self),)
+        return type(self), (self.row,)
 
     def has(self, handler: Handler) -> bool:
         """Return whether this very object is in the row."""
-        return any(member is handler for member in self)
+        return any(member is handler for member in self.row)
 
     def adding(self, handlers: Iterable[Handler]) -> Roster:
         """Return the row with those of *handlers* at its end that it lacks; itself if it lacks none."""
         new = [handler for handler in handlers if not self.has(handler)]
-        return Roster((*self, *new)) if new else self
+        return Roster((*self.row, *new)) if new else self
 
     def without(self, handler: Handler) -> Roster:
         """Return the row without *handler*."""
-        return Roster(member for member in self if member is not handler) if self.has(handler) else self
+        return Roster(member for member in self.row if member is not handler) if self.has(handler) else self
 
 
 def _plans(row: tuple[Handler, ...]) -> Plans:

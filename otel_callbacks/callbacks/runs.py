@@ -131,7 +131,7 @@ class RunManager(BaseRunManager):
             kwargs["parent_run_id"] = scope.parent_run_id
             occasion = args, kwargs, scope.tags, metadata
             failures: Failures = []
-            pending = tell(plan.in_order, roster, occasion, failures)
+            pending = tell(plan.in_order, roster.row, occasion, failures)
             if pending is not None or failures:
                 go_on(pending, roster, event, occasion, failures)
 
@@ -182,7 +182,7 @@ class AsyncRunManager(BaseRunManager):
         kwargs["parent_run_id"] = scope.parent_run_id
         occasion = args, kwargs, scope.tags, metadata
         failures: Failures = []
-        pending = tell(plan.inline, roster, occasion, failures)
+        pending = tell(plan.inline, roster.row, occasion, failures)
         if pending is None and not failures and not plan.others:
             return NOTHING
         return ago_on(pending, plan, roster, event, occasion, failures)

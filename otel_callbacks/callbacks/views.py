@@ -71,7 +71,7 @@ class Scoped:
 
     @parent_run_id.setter
     def parent_run_id(self, run_id: UUID | None) -> None:
-        self.scope = self.scope._replace(parent_run_id=run_id)
+        self.scope = self.scope.but(parent_run_id=run_id)
 
     @property
     def scope(self) -> Scope:
@@ -131,12 +131,12 @@ class _Lent:
         fields: dict[str, Any] = {}
         for name, view in self.views.items():
             if name in _ROSTERS:
-                row: Roster = getattr(self.scope, name)
+                row = getattr(self.scope, name).row
                 if len(row) != len(view) or not all(map(is_, row, view)):
                     fields[name] = Roster(view)
             else:
                 fields[name] = tuple(view) if name in _TAGS else dict(view)
-        self.scope = self.scope._replace(**fields)
+        self.scope = self.scope.but(**fields)
         return self.scope
 
     def write(self, scope: Scope) -> None:
