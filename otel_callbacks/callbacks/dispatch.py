@@ -16,6 +16,7 @@ Rules for this file:
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from contextvars import copy_context
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -31,7 +32,7 @@ from otel_callbacks.callbacks.calling import (
 )
 from otel_callbacks.callbacks.events import EVENTS, Event
 from otel_callbacks.callbacks.roster import Handler, Roster
-from otel_callbacks.callbacks.waiting import in_copied_context, in_thread, shielded, together
+from otel_callbacks.callbacks.waiting import in_thread, shielded, together, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -131,7 +132,8 @@ async def ago_on(
     failures: Failures,
 ) -> None:
     """Do the rest of an ``adispatch`` in one run whose inline calls were made as far as *pending*."""
-    await _ago_on(pending, roster, event, occasion, failures)
+    if pending is not None:
+        await _ago_on(pending, roster, event, occasion, failures)
     await _asettle(plan, roster, event, (occasion,), failures)
 
 
@@ -214,7 +216,7 @@ async def _concurrently(
     """Make all *calls* at once; a single one is awaited where we are, without a task, unless it must be shielded."""
     if len(calls) == len(occasions) == 1:
         job = _perform(calls[0], roster, occasions[0], failures)
-        await (shielded(job) if event.closes else in_copied_context(job))
+        await (shielded(job) if event.closes else within(copy_context(), job))
         return
     unreached.update(enumerate((call, occasion) for occasion in occasions for call in calls))
     jobs = together([_begin(unreached, number, roster, failures) for number in unreached])

@@ -28,9 +28,10 @@ from otel_callbacks.callbacks.runs import (
     RunManager,
     run_of,
 )
+from otel_callbacks.callbacks.waiting import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Iterable
     from uuid import UUID
 
     from otel_callbacks.callbacks.calling import Occasion
@@ -162,7 +163,7 @@ class CallbackManager(BaseCallbackManager):
         inputs = [*inputs]  # an iterator will do
         if len(inputs) == 1:  # nearly always
             run = run_of(kind, run_id or new_run_id(), scope)
-            run.send(event, (serialized, [inputs[0]]), kwargs, scope.metadata)
+            run.send(event, (serialized, inputs), kwargs, scope.metadata)
             return [run]
         runs, occasions = _several(kind, serialized, inputs, run_id, kwargs, scope)
         plan = scope.handlers.plans[event]
@@ -188,9 +189,11 @@ class AsyncCallbackManager(BaseCallbackManager):
         self, serialized: dict[str, Any], prompts: list[str], run_id: UUID | None = None, **kwargs: Any
     ) -> list[AsyncCallbackManagerForLLMRun]:
         """Start one run per prompt, the first with *run_id*."""
-        return await self._start_each(
+        runs, sending = self._start_each(
             AsyncCallbackManagerForLLMRun, events.LLM_START, serialized, prompts, run_id, kwargs
         )
+        await sending
+        return runs
 
     async def on_chat_model_start(
         self,
@@ -200,9 +203,11 @@ class AsyncCallbackManager(BaseCallbackManager):
         **kwargs: Any,
     ) -> list[AsyncCallbackManagerForLLMRun]:
         """Start one run per conversation, the first with *run_id*."""
-        return await self._start_each(
+        runs, sending = self._start_each(
             AsyncCallbackManagerForLLMRun, events.CHAT_MODEL_START, serialized, messages, run_id, kwargs
         )
+        await sending
+        return runs
 
     async def on_chain_start(
         self, serialized: dict[str, Any] | None, inputs: Any, run_id: UUID | None = None, **kwargs: Any
@@ -253,7 +258,7 @@ class AsyncCallbackManager(BaseCallbackManager):
         if plan is not None:
             await adispatch(plan, self.scope.handlers, events.CUSTOM_EVENT, (occasion,))
 
-    async def _start_each(
+    def _start_each(
         self,
         kind: type[AR],
         event: Event,
@@ -261,18 +266,16 @@ class AsyncCallbackManager(BaseCallbackManager):
         inputs: Iterable[Any],
         run_id: UUID | None,
         kwargs: dict[str, Any],
-    ) -> list[AR]:
+    ) -> tuple[list[AR], Awaitable[None]]:
+        """Return the runs, and what is to be awaited at once."""
         scope = self._scope or self.scope
         inputs = [*inputs]  # an iterator will do
         if len(inputs) == 1:  # nearly always
             run = run_of(kind, run_id or new_run_id(), scope)
-            await run.send(event, (serialized, [inputs[0]]), kwargs, scope.metadata)
-            return [run]
+            return [run], run.send(event, (serialized, inputs), kwargs, scope.metadata)
         runs, occasions = _several(kind, serialized, inputs, run_id, kwargs, scope)
         plan = scope.handlers.plans[event]
-        if plan is not None:
-            await adispatch(plan, scope.handlers, event, occasions)
-        return runs
+        return runs, NOTHING if plan is None else adispatch(plan, scope.handlers, event, occasions)
 
 
 ParentRunManager.manager_class = CallbackManager

@@ -7,7 +7,6 @@ Rules for this file: no operation changes its operand, none shares anything muta
 from __future__ import annotations
 
 from functools import reduce
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from otel_callbacks.callbacks.roster import EMPTY, Handler, Roster
@@ -18,7 +17,9 @@ if TYPE_CHECKING:
 
 Tags: TypeAlias = "tuple[str, ...]"
 
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_NOTHING: Final[
+    Mapping[str, Any]
+] = {}  # not a proxy: it is copied for every start, and a dict is copied at once
 _new: Final = object.__new__
 _MERGED_DEEPER: Final = "lc_versions"  # LangChain's packages each add their own version to this one entry
 

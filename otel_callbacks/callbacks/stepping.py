@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import sys
 from contextvars import copy_context
-from types import coroutine
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
+
+from otel_callbacks.callbacks.waiting import within
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-    from contextvars import Context
     from types import TracebackType
 
     from otel_callbacks.callbacks.bodies import Body
-
-T = TypeVar("T")
 
 
 class Steps:
@@ -115,21 +113,3 @@ class AsyncSteps:
         if reported is not None:
             await reported
         return item
-
-
-@coroutine
-def within(context: Context, work: Awaitable[T]) -> Generator[Any, Any, T]:
-    """Await *work* here, in this task, but with *context* around each of its steps."""
-    run, steps = context.run, work.__await__()
-    step: Callable[[Any], Any] = steps.send
-    value: Any = None
-    while True:
-        try:
-            awaited = run(step, value)
-        except StopIteration as done:
-            result: T = done.value
-            return result
-        try:
-            step, value = steps.send, (yield awaited)
-        except BaseException as error:  # noqa: BLE001 - a cancellation is the work's to see
-            step, value = steps.throw, error

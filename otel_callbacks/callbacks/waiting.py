@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 if TYPE_CHECKING:
     from asyncio import Future
     from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
+    from contextvars import Context
     from types import ModuleType
 
 T = TypeVar("T")
@@ -53,9 +54,9 @@ def _say(finished: Future[None], _: Future[None]) -> None:
 
 
 @coroutine
-def in_copied_context(work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
-    """Await *work* where we are, but keep what it sets in its context from the caller, as a task of its own would."""
-    run, step, value = copy_context().run, work.send, None
+def within(context: Context, work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+    """Await *work* here, in this task, but with *context* around each of its steps."""
+    run, step, value = context.run, work.send, None
     while True:
         try:
             awaited = run(step, value)
