@@ -84,7 +84,16 @@ class Scope:
 
     def but(self, **changes: Any) -> Scope:
         """Return the scope with other values of some fields."""
-        return Scope(**{name: getattr(self, name) for name in self.__slots__} | changes)
+        given = changes.get
+        return Scope(
+            given("handlers", self.handlers),
+            given("inheritable_handlers", self.inheritable_handlers),
+            given("tags", self.tags),
+            given("inheritable_tags", self.inheritable_tags),
+            given("metadata", self.metadata),
+            given("inheritable_metadata", self.inheritable_metadata),
+            given("parent_run_id", self.parent_run_id),
+        )
 
     def add_handlers(self, handlers: Iterable[Handler], *, inherit: bool) -> Scope:
         """Return the scope with *handlers* at the end; one that is there already keeps its place."""
