@@ -53,7 +53,9 @@ class GuardedExporter(SpanExporter):
             for name in EXPORTERS_LOGGERS:
                 filters = logging.getLogger(name).filters
                 if _unheard not in filters:
-                    filters.insert(0, _unheard)  # the exporters' own ones pass over what they have said before
+                    filters.insert(
+                        0, _unheard
+                    )  # the exporters' own ones pass over what they have said before
 
     def export(self, spans: Sequence[Any], **options: Any) -> Any:
         """Export a batch of the signal, and count a failure."""

@@ -336,8 +336,8 @@ class TestCustomEvents:
             return body(a, config)  # type: ignore[no-any-return]  # what came in
 
         (RunnableLambda(body) | busy.with_config(tags=["tool"])).invoke({"a": 1}, config)
-        graph = StateGraph(MessagesState)
-        graph.add_node("node", body)  # type: ignore[call-overload]  # any state will do
+        graph: Any = StateGraph(MessagesState)
+        graph.add_node("node", body)
         graph.add_edge(START, "node")
         graph.add_edge("node", END)
         graph.compile().invoke({"messages": []}, config)

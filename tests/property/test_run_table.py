@@ -334,7 +334,8 @@ def test_a_mapper_that_reports_runs_itself_is_inside_the_end_of_one() -> None:
             engine.end(RunKind.TOOL, policy, child, run.id, None)
             engine.end(RunKind.CHAIN, policy, run.id, None, None)  # its own end, a second time
 
-    policy = Policy(mappers=(mapper,), raise_errors=True)
+    mappers: Any = (mapper,)  # of a `Run`, of which a `RunView` is the public side
+    policy = Policy(mappers=mappers, raise_errors=True)
     sink = Sink()
     engine, table = engine_on(sink)
     start(engine, uuid.uuid4(), policy=policy)

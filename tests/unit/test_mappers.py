@@ -47,7 +47,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
         EntryPoint(name, value, plugins.GROUP) for name, values in provided.items() for value in values
     ]
 
-    def entry_points(**wanted: str) -> EntryPoints:
+    def entry_points(**wanted: Any) -> EntryPoints:
         return EntryPoints(entries).select(**wanted)
 
     monkeypatch.setattr(plugins, "entry_points", entry_points)
@@ -122,8 +122,9 @@ def test_a_copy_of_a_handler_in_another_process_calls_each_mapper_once(
     monkeypatch.setenv("OTEL_CALLBACKS_MAPPERS", "stamp")
     monkeypatch.setattr(plugins, "mapper", lambda _: len)  # something that pickles
     handler = OTelCallbackHandler()
-    assert handler._policy.mappers == (len,)
-    assert pickle.loads(pickle.dumps(handler))._policy.mappers == (len,)  # noqa: S301 - our own
+    expected: Any = (len,)
+    assert handler._policy.mappers == expected
+    assert pickle.loads(pickle.dumps(handler))._policy.mappers == expected  # noqa: S301 - our own
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import FrozenInstanceError, fields
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -154,7 +155,7 @@ def test_an_argument_wins_even_over_a_wrong_variable() -> None:
         ("console", "so"),
     ],
 )
-def test_an_argument_is_checked_as_its_variable_is(field: str, value: object) -> None:
+def test_an_argument_is_checked_as_its_variable_is(field: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"^{field}"):
         Settings.from_env({}, None, **{field: value})
 
