@@ -115,7 +115,8 @@ def failed(call: Call, handler: Handler, error: BaseException, failures: Failure
     _logger.warning(
         "%s in %s.%s (%s)", type(error).__name__, type(handler).__name__, call.name, _place(error)
     )
-    if getattr(handler, "raise_error", False):
+    # NotImplementedError is a handler's way to say that it has nothing for an event, whatever else it raises.
+    if getattr(handler, "raise_error", False) and not isinstance(error, NotImplementedError):
         failures.append(error)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from otel_callbacks.callbacks.waiting import within
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator
     from types import TracebackType
 
     from otel_callbacks.callbacks.bodies import Body
@@ -101,15 +101,21 @@ class AsyncSteps:
             step = self._generator.asend(value)
         finally:
             sys.set_asyncgen_hooks(*hooks)
-        return await within(self._context, self._step(step))
+        return await self._step(step)
 
     async def throw(self, error: BaseException) -> Any:
         """Raise *error* in the generator; return its next item."""
-        return await within(self._context, self._step(self._generator.athrow(error)))
+        return await self._step(self._generator.athrow(error))
 
-    async def _step(self, step: Awaitable[Any]) -> Any:
-        item = await step
-        reported = self._reported(self._run, item)
+    async def _step(self, step: Coroutine[Any, Any, Any]) -> Any:
+        # Nothing between: a GeneratorExit reaches a step through ``throw``, where a coroutine that awaits it would only
+        # close it, which leaves the generator running for ever (up to Python 3.12).
+        item = await within(self._context, step)
+        reported = self._context.run(self._reported, self._run, item)
         if reported is not None:
-            await reported
+            await within(self._context, _awaited(reported))
         return item
+
+
+async def _awaited(work: Awaitable[Any]) -> None:
+    await work

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import inspect
 from contextvars import ContextVar, copy_context
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -521,3 +522,27 @@ async def test_the_asynchronous_handler_leaves_what_was_current_too(scene: Scene
     assert scene.tree == {
         "caller": {"stream": {"inside": {}}, "consumer": {}, "body": {"in body": {}}, "after": {}}
     }
+
+
+def test_a_generator_that_is_left_when_the_loop_ends_cleans_up_as_a_bare_one(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    recorder = Recorder()
+
+    @chain(callbacks=[recorder])
+    async def numbers() -> AsyncGenerator[int, None]:
+        try:
+            for number in range(3):
+                yield number
+        finally:
+            await asyncio.sleep(0)
+
+    async def read_one() -> None:
+        async for _ in numbers():
+            break
+
+    thread = Thread(target=lambda: asyncio.run(read_one()))
+    thread.start()
+    thread.join()
+    assert not caplog.records
+    assert len(recorder.ends) == 1

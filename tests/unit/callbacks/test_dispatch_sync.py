@@ -356,6 +356,17 @@ def test_not_implemented_elsewhere_is_an_error_like_any_other(caplog: pytest.Log
     ]
 
 
+@pytest.mark.parametrize("kind", [Failing, Late])
+def test_not_implemented_never_reaches_the_sender(kind: Any) -> None:
+    handler = (
+        kind([], fails=("start",), error=NotImplementedError())
+        if kind is Failing
+        else kind([], error=NotImplementedError())
+    )
+    handler.raise_error = True
+    run_chain(handler)
+
+
 def test_each_handler_has_tags_and_metadata_of_its_own() -> None:
     """In langchain-core what one handler writes into them, the others and the run see."""
     seen: list[Any] = []
