@@ -28,10 +28,9 @@ from otel_callbacks.callbacks.runs import (
     RunManager,
     run_of,
 )
-from otel_callbacks.callbacks.waiting import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Coroutine, Iterable
     from uuid import UUID
 
     from otel_callbacks.callbacks.calling import Occasion
@@ -192,7 +191,8 @@ class AsyncCallbackManager(BaseCallbackManager):
         runs, sending = self._start_each(
             AsyncCallbackManagerForLLMRun, events.LLM_START, serialized, prompts, run_id, kwargs
         )
-        await sending
+        if sending:
+            await sending
         return runs
 
     async def on_chat_model_start(
@@ -206,7 +206,8 @@ class AsyncCallbackManager(BaseCallbackManager):
         runs, sending = self._start_each(
             AsyncCallbackManagerForLLMRun, events.CHAT_MODEL_START, serialized, messages, run_id, kwargs
         )
-        await sending
+        if sending:
+            await sending
         return runs
 
     async def on_chain_start(
@@ -215,7 +216,8 @@ class AsyncCallbackManager(BaseCallbackManager):
         """Start the run of a chain; its name is *kwargs*' ``name``."""
         scope = self._scope or self.scope
         run = run_of(AsyncCallbackManagerForChainRun, run_id or new_run_id(), scope)
-        await run.send(events.CHAIN_START, (serialized, inputs), kwargs, scope.metadata)
+        if sending := run.send(events.CHAIN_START, (serialized, inputs), kwargs, scope.metadata):
+            await sending
         return run
 
     async def on_tool_start(
@@ -231,7 +233,8 @@ class AsyncCallbackManager(BaseCallbackManager):
         kwargs["inputs"] = inputs
         scope = self._scope or self.scope
         run = run_of(AsyncCallbackManagerForToolRun, run_id or new_run_id(), scope)
-        await run.send(events.TOOL_START, (serialized, input_str), kwargs, scope.metadata)
+        if sending := run.send(events.TOOL_START, (serialized, input_str), kwargs, scope.metadata):
+            await sending
         return run
 
     async def on_retriever_start(
@@ -245,7 +248,8 @@ class AsyncCallbackManager(BaseCallbackManager):
         """Start the run of a retriever."""
         scope = self._scope or self.scope
         run = run_of(AsyncCallbackManagerForRetrieverRun, run_id or new_run_id(), scope)
-        await run.send(events.RETRIEVER_START, (serialized, query), kwargs, scope.metadata)
+        if sending := run.send(events.RETRIEVER_START, (serialized, query), kwargs, scope.metadata):
+            await sending
         return run
 
     async def on_custom_event(self, name: str, data: Any, run_id: UUID | None = None, **kwargs: Any) -> None:
@@ -266,8 +270,8 @@ class AsyncCallbackManager(BaseCallbackManager):
         inputs: Iterable[Any],
         run_id: UUID | None,
         kwargs: dict[str, Any],
-    ) -> tuple[list[AR], Awaitable[None]]:
-        """Return the runs, and what is to be awaited at once."""
+    ) -> tuple[list[AR], Coroutine[Any, Any, None] | None]:
+        """Return the runs, and what is to be awaited at once, if anything is."""
         scope = self._scope or self.scope
         inputs = [*inputs]  # an iterator will do
         if len(inputs) == 1:  # nearly always
@@ -275,7 +279,7 @@ class AsyncCallbackManager(BaseCallbackManager):
             return [run], run.send(event, (serialized, inputs), kwargs, scope.metadata)
         runs, occasions = _several(kind, serialized, inputs, run_id, kwargs, scope)
         plan = scope.handlers.plans[event]
-        return runs, NOTHING if plan is None else adispatch(plan, scope.handlers, event, occasions)
+        return runs, None if plan is None else adispatch(plan, scope.handlers, event, occasions)
 
 
 ParentRunManager.manager_class = CallbackManager

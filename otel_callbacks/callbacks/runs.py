@@ -21,10 +21,9 @@ from otel_callbacks.callbacks.mixins import (
 )
 from otel_callbacks.callbacks.scope import Scope
 from otel_callbacks.callbacks.views import Scoped
-from otel_callbacks.callbacks.waiting import NOTHING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Mapping, Sequence
+    from collections.abc import Coroutine, Iterable, Mapping, Sequence
     from uuid import UUID
 
     from otel_callbacks.callbacks.calling import Failures
@@ -159,11 +158,13 @@ class AsyncRunManager(BaseRunManager):
 
     async def on_text(self, text: str, **kwargs: Any) -> None:
         """Report text."""
-        await self.send(events.TEXT, (text,), kwargs)
+        if sending := self.send(events.TEXT, (text,), kwargs):
+            await sending
 
     async def on_retry(self, retry_state: Any, **kwargs: Any) -> None:
         """Report that an attempt failed and will be repeated."""
-        await self.send(events.RETRY, (retry_state,), kwargs)
+        if sending := self.send(events.RETRY, (retry_state,), kwargs):
+            await sending
 
     def send(
         self,
@@ -171,20 +172,23 @@ class AsyncRunManager(BaseRunManager):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         metadata: Mapping[str, Any] | None = None,
-    ) -> Awaitable[None]:
-        """Send *event* of this run, to be awaited at once; *kwargs* is used up, *metadata* is what a start says."""
+    ) -> Coroutine[Any, Any, None] | None:
+        """Send *event* of this run; *kwargs* is used up, *metadata* is what a start says.
+
+        Returns: What is to be awaited at once; None when all has been said, for awaiting nothing takes time too.
+        """
         scope = self._scope or self.scope
         roster = scope.handlers
         plan = roster.plans[event]
         if plan is None:
-            return NOTHING
+            return None
         kwargs["run_id"] = self.run_id
         kwargs["parent_run_id"] = scope.parent_run_id
         occasion = args, kwargs, scope.tags, metadata
         failures: Failures = []
         pending = tell(plan.inline, roster.row, occasion, failures)
         if pending is None and not failures and not plan.others:
-            return NOTHING
+            return None
         return ago_on(pending, plan, roster, event, occasion, failures)
 
 
@@ -251,19 +255,23 @@ class AsyncCallbackManagerForLLMRun(AsyncRunManager, LLMManagerMixin):
     ) -> None:
         """Report *token*, and the whole piece that it is of."""
         kwargs["chunk"] = chunk
-        await self.send(events.LLM_NEW_TOKEN, (token,), kwargs)
+        if sending := self.send(events.LLM_NEW_TOKEN, (token,), kwargs):
+            await sending
 
     async def on_llm_end(self, response: LLMResult, **kwargs: Any) -> None:
         """Report the answer; the run is over."""
-        await self.send(events.LLM_END, (response,), kwargs)
+        if sending := self.send(events.LLM_END, (response,), kwargs):
+            await sending
 
     async def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
         """Report a failure; the run is over."""
-        await self.send(events.LLM_ERROR, (error,), kwargs)
+        if sending := self.send(events.LLM_ERROR, (error,), kwargs):
+            await sending
 
     async def on_stream_event(self, event: Mapping[str, Any], **kwargs: Any) -> None:
         """Report one protocol event."""
-        await self.send(events.STREAM_EVENT, (event,), kwargs)
+        if sending := self.send(events.STREAM_EVENT, (event,), kwargs):
+            await sending
 
 
 class CallbackManagerForChainRun(ParentRunManager, ChainManagerMixin):
@@ -299,19 +307,23 @@ class AsyncCallbackManagerForChainRun(AsyncParentRunManager, ChainManagerMixin):
 
     async def on_chain_end(self, outputs: Any, **kwargs: Any) -> None:
         """Report the outputs; the run is over."""
-        await self.send(events.CHAIN_END, (outputs,), kwargs)
+        if sending := self.send(events.CHAIN_END, (outputs,), kwargs):
+            await sending
 
     async def on_chain_error(self, error: BaseException, **kwargs: Any) -> None:
         """Report a failure; the run is over."""
-        await self.send(events.CHAIN_ERROR, (error,), kwargs)
+        if sending := self.send(events.CHAIN_ERROR, (error,), kwargs):
+            await sending
 
     async def on_agent_action(self, action: AgentAction, **kwargs: Any) -> None:
         """Report an agent's decision to call a tool."""
-        await self.send(events.AGENT_ACTION, (action,), kwargs)
+        if sending := self.send(events.AGENT_ACTION, (action,), kwargs):
+            await sending
 
     async def on_agent_finish(self, finish: AgentFinish, **kwargs: Any) -> None:
         """Report an agent's answer."""
-        await self.send(events.AGENT_FINISH, (finish,), kwargs)
+        if sending := self.send(events.AGENT_FINISH, (finish,), kwargs):
+            await sending
 
 
 class CallbackManagerForToolRun(ParentRunManager, ToolManagerMixin):
@@ -339,11 +351,13 @@ class AsyncCallbackManagerForToolRun(AsyncParentRunManager, ToolManagerMixin):
 
     async def on_tool_end(self, output: Any, **kwargs: Any) -> None:
         """Report the output; the run is over."""
-        await self.send(events.TOOL_END, (output,), kwargs)
+        if sending := self.send(events.TOOL_END, (output,), kwargs):
+            await sending
 
     async def on_tool_error(self, error: BaseException, **kwargs: Any) -> None:
         """Report a failure; the run is over."""
-        await self.send(events.TOOL_ERROR, (error,), kwargs)
+        if sending := self.send(events.TOOL_ERROR, (error,), kwargs):
+            await sending
 
 
 class CallbackManagerForRetrieverRun(ParentRunManager, RetrieverManagerMixin):
@@ -371,8 +385,10 @@ class AsyncCallbackManagerForRetrieverRun(AsyncParentRunManager, RetrieverManage
 
     async def on_retriever_end(self, documents: Sequence[Document], **kwargs: Any) -> None:
         """Report the documents; the run is over."""
-        await self.send(events.RETRIEVER_END, (documents,), kwargs)
+        if sending := self.send(events.RETRIEVER_END, (documents,), kwargs):
+            await sending
 
     async def on_retriever_error(self, error: BaseException, **kwargs: Any) -> None:
         """Report a failure; the run is over."""
-        await self.send(events.RETRIEVER_ERROR, (error,), kwargs)
+        if sending := self.send(events.RETRIEVER_ERROR, (error,), kwargs):
+            await sending

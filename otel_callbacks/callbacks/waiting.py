@@ -9,27 +9,16 @@ from __future__ import annotations
 from contextvars import copy_context
 from functools import cache, partial
 from types import coroutine
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
+    from collections.abc import Callable, Coroutine, Generator, Iterable
     from contextvars import Context
     from types import ModuleType
 
 T = TypeVar("T")
 
-
-class _Nothing:
-    """Awaiting it takes no time and gives None."""
-
-    __slots__ = ()
-
-    # Made in C: an iterator that ends at once.
-    __await__: Callable[[], Iterator[Any]] = ().__iter__
-
-
-NOTHING: Final = cast("Awaitable[None]", _Nothing())
 
 orphans: set[Future[Any]] = set()
 """Shielded work that nobody waits for any more; the loop itself holds tasks weakly."""
