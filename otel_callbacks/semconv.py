@@ -34,7 +34,9 @@ class SpanKind(StrEnum):
     INTERNAL = "internal"
 
 
-CLIENT_OPERATIONS: Final = frozenset({Operation.CHAT, Operation.TEXT_COMPLETION, Operation.EMBEDDINGS, Operation.RETRIEVAL})
+CLIENT_OPERATIONS: Final = frozenset(
+    {Operation.CHAT, Operation.TEXT_COMPLETION, Operation.EMBEDDINGS, Operation.RETRIEVAL}
+)
 
 OPERATION_NAME: Final = "gen_ai.operation.name"
 PROVIDER_NAME: Final = "gen_ai.provider.name"
@@ -151,6 +153,8 @@ EVENT_RESUME: Final = "langgraph.resume"
 GRAPH_STATUS: Final = "langgraph.status"
 GRAPH_CHECKPOINT_ID: Final = "langgraph.checkpoint_id"
 GRAPH_CHECKPOINT_NS: Final = "langgraph.checkpoint_ns"
+GRAPH_PATH: Final = "langgraph.path"
+GRAPH_TRIGGERS: Final = "langgraph.triggers"
 GRAPH_INTERRUPTS: Final = "langgraph.interrupt_count"
 
 # Links, each with an attribute that says what it is.
@@ -162,8 +166,8 @@ LINK_RESUMES: Final = "langgraph.resumes"
 LANGGRAPH_METADATA: Final = {
     "langgraph_node": "langgraph.node",
     "langgraph_step": "langgraph.step",
-    "langgraph_triggers": "langgraph.triggers",
-    "langgraph_path": "langgraph.path",
+    "langgraph_triggers": GRAPH_TRIGGERS,
+    "langgraph_path": GRAPH_PATH,
     "langgraph_checkpoint_ns": GRAPH_CHECKPOINT_NS,
 }
 # Frameworks' plumbing: said by gen_ai.* and langgraph.* attributes, or by nothing that a reader of a trace asks for.

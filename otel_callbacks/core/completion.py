@@ -19,6 +19,8 @@ from otel_callbacks.semconv import EndReason, Outcome
 
 _NANOSECONDS: Final = 1_000_000_000
 _CANCELLED: Final = "asyncio.CancelledError"
+_MODELS: Final = frozenset({RunKind.CHAT_MODEL, RunKind.LLM})
+_CUT: Final = ("error",)
 
 _NONE: Final[Sequence[Exception]] = ()
 
@@ -120,6 +122,9 @@ def _add_outcome(run: Run, ended: RunEnded, attributes: dict[str, AttributeValue
         attributes[semconv.RUN_OUTCOME] = ended.outcome.value
     if ended.error_type is not None:
         attributes[semconv.ERROR_TYPE] = ended.error_type
+        if run.first_chunk_ns and run.kind in _MODELS and semconv.RESPONSE_FINISH_REASONS not in attributes:
+            # A stream that was cut: a reason was to come (conventions, `gen_ai.response.finish_reasons`).
+            attributes[semconv.RESPONSE_FINISH_REASONS] = _CUT
     if ended.failure is not None and ended.failure.identity == run.failed_with:
         # The span where it was raised has its stack (conventions: record once).
         ended.failure.inherited = True

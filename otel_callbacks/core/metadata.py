@@ -25,6 +25,12 @@ MAX_LENGTHS: Final = 4  # all values of a run together are at most as long as so
 MAX_KEYS: Final = 64  # with the SDK's 128 attributes a span, what the run itself says has room
 _SHORT: Final = 256  # characters of a value that needs no look at what is left
 _IDENTITY: Final = frozenset(key for keys in semconv.IDENTITY_METADATA.values() for key in keys)
+# What is a list of texts in one run and, with a number or a nested path in it, would be JSON in the next.
+_ARRAYS: Final = {
+    name: key
+    for key, name in semconv.LANGGRAPH_METADATA.items()
+    if name in {semconv.GRAPH_PATH, semconv.GRAPH_TRIGGERS}
+}
 _PLAIN: Final = frozenset({str, int, type(None)})
 MAX_IDENTITIES: Final = 1_024
 _identities: Final[dict[tuple[object, ...], Mapping[str, str]]] = {}
@@ -61,14 +67,37 @@ def add(run: Run, metadata: Mapping[str, Any], limit: int) -> None:
                 left -= len(converted)
             if converted is not None:
                 attributes[values.unique(name, attributes) if name in attributes else name] = converted
+    if semconv.GRAPH_PATH in attributes or semconv.GRAPH_TRIGGERS in attributes:
+        _as_arrays(attributes, source, limit)
     if identified:
-        found = _identity(source)
-        if run.identity is None:
-            run.identity = found
-        elif run.identity is not found:  # nearly always it is the parent's
-            run.identity = {**run.identity, **found}
+        _identify(run, source)
     if run.identity is not None:
         attributes.update(run.identity)
+
+
+def _identify(run: Run, source: Mapping[str, Any]) -> None:
+    found = _identity(source)
+    if run.identity is None:
+        run.identity = found
+    elif run.identity is not found:  # nearly always it is the parent's
+        run.identity = {**run.identity, **found}
+
+
+def _as_arrays(attributes: dict[str, AttributeValue], source: Mapping[str, Any], limit: int) -> None:
+    for name, key in _ARRAYS.items():
+        if name in attributes and not _is_texts(attributes[name]):
+            attributes[name] = _texts(attributes[name], source.get(key), limit)
+
+
+def _is_texts(value: AttributeValue) -> bool:
+    return type(value) is tuple and type(cast("tuple[Any, ...]", value)[0]) is str
+
+
+def _texts(value: AttributeValue, given: object, limit: int) -> tuple[str, ...]:
+    """Return *given*, which as an attribute is *value*, as texts: one for each of its items, one of itself if it has none."""
+    items: list[Any] = list(cast("list[Any]", given))[:MAX_KEYS] if type(given) in (list, tuple) else [value]
+    plain: list[object] = [values.attribute(item, limit // MAX_KEYS) for item in items]
+    return tuple([item if type(item) is str else values.to_json(item, limit) for item in plain])
 
 
 def _identity(source: Mapping[str, Any]) -> Mapping[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -179,3 +180,61 @@ def test_names_of_keys_are_kept_up_to_a_bound(
     for number in range(50):
         run(handler, "chain", metadata={f"key {number}": number})
     assert len(metadata._names) == 10
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        (("__pregel_pull", "node"), ("__pregel_pull", "node")),
+        (("__pregel_push", 0), ("__pregel_push", "0")),
+        (
+            ("__pregel_push", ("__pregel_pull", "node"), 2, True),
+            ("__pregel_push", '["__pregel_pull","node"]', "2", "true"),
+        ),
+        ([1, 2], ("1", "2")),
+        ("by hand", ("by hand",)),
+        (7, ("7",)),
+    ],
+)
+def test_a_graphs_path_is_a_list_of_texts_whatever_is_in_it(
+    given: Any, path: Any, handler: OTelCallbackHandler, exporter: InMemorySpanExporter
+) -> None:
+    run(handler, "chain", metadata={"langgraph_path": given})
+    assert said(spans(exporter)[0])["langgraph.path"] == path
+
+
+def test_an_empty_path_is_not_said(handler: OTelCallbackHandler, exporter: InMemorySpanExporter) -> None:
+    run(handler, "chain", metadata={"langgraph_path": ()})
+    assert "langgraph.path" not in said(spans(exporter)[0])
+
+
+@pytest.mark.parametrize("kind", ["llm", "chat_model"])
+@pytest.mark.parametrize("error", [ConnectionError("cut"), GeneratorExit(), asyncio.CancelledError()])
+def test_a_stream_that_was_cut_finished_with_an_error(
+    kind: str, error: BaseException, handler: OTelCallbackHandler, exporter: InMemorySpanExporter
+) -> None:
+    run_id = uuid.uuid4()
+    getattr(handler, f"on_{kind}_start")({}, ["in"], run_id=run_id)
+    handler.on_llm_new_token("a", run_id=run_id)
+    handler.on_llm_error(error, run_id=run_id)
+    assert said(spans(exporter)[0])["gen_ai.response.finish_reasons"] == ("error",)
+
+
+def test_a_model_that_never_answered_has_no_finish_reason(
+    handler: OTelCallbackHandler, exporter: InMemorySpanExporter
+) -> None:
+    run_id = uuid.uuid4()
+    handler.on_llm_start({}, ["in"], run_id=run_id)
+    handler.on_llm_error(ConnectionError("refused"), run_id=run_id)
+    assert "gen_ai.response.finish_reasons" not in said(spans(exporter)[0])
+
+
+def test_a_stream_that_failed_after_its_reason_keeps_it(
+    handler: OTelCallbackHandler, exporter: InMemorySpanExporter
+) -> None:
+    run_id = uuid.uuid4()
+    handler.on_llm_start({}, ["in"], run_id=run_id)
+    handler.on_llm_new_token("a", run_id=run_id)
+    partial: Any = {"generations": [[{"generation_info": {"finish_reason": "length"}}]]}
+    handler.on_llm_error(ConnectionError("cut"), run_id=run_id, response=partial)
+    assert said(spans(exporter)[0])["gen_ai.response.finish_reasons"] == ("length",)
