@@ -135,7 +135,8 @@ def _said(feedback: Feedback, texts: dict[str, str | None]) -> dict[str, Any]:
         text = values.string(given)
         if text:
             limit = MAX_EXPLANATION if key == semconv.EVALUATION_EXPLANATION else MAX_TEXT
-            said[key] = redact.redact(redact.secrets(values.clean(text, limit)), feedback.redactors)
+            found, left_out = redact.bounded(text, limit, feedback.redactors)
+            said[key] = values.clean(found + values.CUT.format(left_out) if left_out else found)
     return said
 
 

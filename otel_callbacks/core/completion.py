@@ -53,6 +53,8 @@ def read_error(policy: Policy, error: object, ended: RunEnded) -> None:
     ended.error_type = failures.type_of(error)
     if ended.outcome is None:
         ended.failure = failure = failures.failure_of(error, capture=policy.capture_errors)
+        if failure.message is not None and not (policy.content is not None and policy.content.recorded):
+            failure.message = failures.without_quotes(error, failure.message)
         if failure.message is not None:
             failure.message = policy.error_text(failure.message, failures.MAX_MESSAGE_LENGTH)
         if failure.stacktrace is not None:
@@ -81,7 +83,7 @@ def complete(run: Run, ended: RunEnded) -> Sequence[Exception]:
     """Bring the run's attributes to their final state; return what the user's mappers raised."""
     attributes = run.attributes
     if ended.attributes:
-        attributes.update(run.policy.redacted(ended.attributes))
+        attributes.update(run.policy.finished(ended.attributes))
     if run.first_chunk_ns or run.retries or run.steps is not None:
         _add_counts(run, attributes)
     if ended.reason is not None or ended.outcome is not None or ended.error_type is not None:

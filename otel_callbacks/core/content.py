@@ -102,6 +102,8 @@ class Capture:
         self.where = where
         self.limits = limits
         self.hook = hook
+        self.recorded = where is not Where.NO_CONTENT
+        self.always = hook is not None
         self._redactors = tuple(redactors)
         self._on_spans = where in (Where.SPAN_ONLY, Where.SPAN_AND_EVENT)
         self._in_events = where in (Where.EVENT_ONLY, Where.SPAN_AND_EVENT)
@@ -130,7 +132,7 @@ class Capture:
             self._write_text(run, semconv.RETRIEVAL_QUERY, given)
 
     def ended(self, run: Run, output: object) -> None:
-        """Take down what came out, as far as there is anything; then the hook is asked."""
+        """Take down what came out, as far as there is anything."""
         if run.kind in _MODELS:
             if self._on_spans or self._in_events or self.hook is not None:
                 scrub = self._scrub()
@@ -144,6 +146,9 @@ class Capture:
                 self._write(run, semconv.TOOL_CALL_RESULT, messages.result_of(output), wrapped="result")
             else:
                 self._write_documents(run, output)
+
+    def closed(self, run: Run) -> None:
+        """Ask the hook: of a run that is cut short as well, whose output nobody told."""
         if self.hook is not None and run.content is not None:
             self._ask_hook(run, self.hook)
 
@@ -157,7 +162,7 @@ class Capture:
 
     def _ask(self, run: Run, given: object, parameters: Mapping[str, Any]) -> None:
         scrub = self._scrub()
-        definitions = parts.definitions(parameters.get("tools") or parameters.get("functions"))
+        definitions = parts.definitions(parameters.get("tools") or parameters.get("functions"), scrub)
         instructions = parts.instructions(parameters.get("instructions") or parameters.get("system"), scrub)
         if definitions:
             self._keep(run, scrub, definitions, 0, "tool_definitions")

@@ -18,7 +18,7 @@ from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.reading import EMPTY
 from otel_callbacks.core.runs import Run, RunTable, is_same_start
 from otel_callbacks.core.shield import Shield
-from otel_callbacks.core.sink import Sink
+from otel_callbacks.core.sink import Content, Sink
 from otel_callbacks.core.tasks import TaskWatch
 from otel_callbacks.core.values import AttributeValue
 from otel_callbacks.semconv import EndReason
@@ -101,12 +101,12 @@ class Engine:
             else:
                 description = self._describe(run, serialized, tags, metadata, extra)
                 self._open(run, description, above, previous, framework=framework)
-                if policy.content is not None and not run.muted:
-                    self._take_down(run, given, serialized, extra)
                 if parent_run_id is None and notes.is_resume(given):
                     self._sink.note(
                         run, RunNoted(now + run.offset_ns, semconv.EVENT_RESUME, notes.TOLD_BY_INPUT)
                     )
+            if policy.content is not None and _content_of(run) is not None:
+                self._take_down(run, given, serialized, extra)
             # In the table only now, so that what another thread finds there can be ended.
             if not self._table.add(run):
                 self._end(run, RunEnded(now, reason=EndReason.DUPLICATE_START))
@@ -269,15 +269,16 @@ class Engine:
             if run is None:
                 return
             try:
-                if not run.muted or run.hidden or run.policy.observers:
+                content = _content_of(run)
+                if content is not None or not run.muted or run.hidden or run.policy.observers:
                     if run.kind is not RunKind.CHAIN:
                         completion.read_output(run, output, ended)
                     if error is not _NO_ERROR:
                         completion.read_error(run.policy, error, ended)
-                    if run.policy.content is not None and not run.muted:
+                    if content is not None:
                         if given is not None:
-                            run.policy.content.started(run, given, None, EMPTY)
-                        run.policy.content.ended(run, output)
+                            content.started(run, given, None, EMPTY)
+                        content.ended(run, output)
             finally:
                 self._end(run, ended)
         except Exception as fault:
@@ -362,6 +363,11 @@ class Engine:
         ended.time_ns = max(ended.time_ns, run.start_ns) + run.offset_ns
         observers = run.policy.observers
         try:
+            if run.content is not None and run.policy.content is not None:
+                run.policy.content.closed(run)
+        except Exception as fault:
+            faults.append(fault)
+        try:
             if not run.muted or run.hidden or observers:
                 faults += completion.complete(run, ended)
         except Exception as fault:
@@ -426,6 +432,13 @@ class Engine:
     def counts(self) -> dict[str, int]:
         """Odd inputs and faults so far, by reason."""
         return dict(self._shield.counts)
+
+
+def _content_of(run: Run) -> Content | None:
+    """Return what takes down what is said in *run*, if it is to be taken down."""
+    content = run.policy.content
+    wanted = content is not None and (not run.muted or (content.always and not run.hidden))
+    return content if wanted else None
 
 
 def _shown(run: Run) -> Run:

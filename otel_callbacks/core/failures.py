@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Final, TypeAlias, TypeGuard
 
 from otel_callbacks.core.events import Failure
+from otel_callbacks.core.reading import field
 from otel_callbacks.core.redact import LONGEST
 from otel_callbacks.core.values import class_path, clean, string
 from otel_callbacks.semconv import ERROR_TYPE_OTHER, Outcome
@@ -20,6 +21,10 @@ from otel_callbacks.semconv import ERROR_TYPE_OTHER, Outcome
 MAX_MESSAGE_LENGTH: Final = 4_096
 MAX_STACK_LENGTH: Final = 8_192  # characters; the innermost frames are kept, they are where it happened
 MAX_FRAMES: Final = 64
+MAX_CAUSES: Final = 8
+NOT_CAPTURED: Final = "[not captured]"
+# Between which words pydantic quotes a value that is not valid, and LangGraph's tool node the arguments of a call.
+_QUOTED: Final = (("input_value=", ", input_type="), (" with kwargs ", " with error:"))
 
 # (module prefix, class name) -> what it means. asyncio's CancelledError lives in asyncio.exceptions, concurrent.futures
 # has its own; a GeneratorExit is how an early-closed stream ends; LangGraph's bubble-ups are its control flow.
@@ -85,6 +90,32 @@ def _message(error: object) -> str | None:
     text = string(error)
     # Longer than what is said of it: the policy cuts it after redaction, so that no half of a secret is left.
     return clean(text[: MAX_MESSAGE_LENGTH + 2 * LONGEST]) if text else None
+
+
+def without_quotes(error: object, message: str) -> str:
+    """Return *message* without what libraries quote in theirs of what was said to a tool or by a model."""
+    for begin, end in _QUOTED:
+        message = _blotted(message, begin, end)
+    causes: list[object] = []
+    while error is not None and len(causes) < MAX_CAUSES and error not in causes:
+        causes.append(error)
+        output = string(field(error, "llm_output"))
+        if output is not None:
+            message = message.replace(output, NOT_CAPTURED)
+        error = field(error, "__cause__") or field(error, "__context__")
+    return message
+
+
+def _blotted(text: str, begin: str, end: str) -> str:
+    """Return *text* without what is between each *begin* and the next *end*; to its own end if there is none."""
+    pieces: list[str] = []
+    done = 0
+    while (found := text.find(begin, done)) >= 0:
+        pieces += (text[done : found + len(begin)], NOT_CAPTURED)
+        done = text.find(end, found)
+        if done < 0:
+            return "".join(pieces)
+    return "".join((*pieces, text[done:]))
 
 
 _Frame: TypeAlias = tuple[str, int, str]  # file, line, function

@@ -99,8 +99,8 @@ def role_of(value: object) -> str | None:
 
 
 def _message(role: str, content: object, source: object, scrub: Scrub) -> Message:
-    name = values.short(field(source, "name"), 128)
-    role = _ROLES.get(role) or values.short(role, 64) or "unknown"
+    name = scrub.name(field(source, "name"), 128)
+    role = _ROLES.get(role) or scrub.name(role, 64) or "unknown"
     call_id = field(source, "tool_call_id")
     message: Message = {"role": role}
     if role == "tool" and (call_id is not None or not sequence(source)):
@@ -132,6 +132,7 @@ def generations(result: object, scrub: Scrub) -> list[Message]:
             text = string(field(generation, "text"))
             read = {"role": "assistant", "parts": [text_part(text, scrub)] if text is not None else []}
         reason = _finish_reason(generation, message)
+        reason = reason and scrub.key(reason)
         found.append({**read, "finish_reason": reason} if reason else read)
     return found
 

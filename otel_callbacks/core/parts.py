@@ -8,16 +8,23 @@ copied or decoded; of a block that is not known, its type and its keys are said.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import Any, Final, TypeAlias
 
 from otel_callbacks.core import values
 from otel_callbacks.core.reading import field, first, mapping, sequence
+from otel_callbacks.core.redact import secrets
 from otel_callbacks.core.scrub import Scrub
 from otel_callbacks.core.values import string
 
 Part: TypeAlias = dict[str, Any]
 MAX_PARTS: Final = 256  # of one message
+_MAX_JOINED: Final = (
+    65_536  # characters of several texts in which a secret is looked for that goes from one into another
+)
+_TEXTS: Final = frozenset({"text", "input_text", "output_text"})
+_NAMED: Final = ("id", "name", "mime_type", "file_id")
 _BYTES: Final = (bytes, bytearray, memoryview)
 
 
@@ -27,11 +34,38 @@ def parts_of(content: object, scrub: Scrub, *, calls: bool = True) -> list[Part]
     if text is not None:
         return [text_part(text, scrub)]
     blocks = (content,) if type(content) is dict else sequence(content)
-    found = [part for block in blocks[:MAX_PARTS] if (part := _part(block, scrub, calls=calls)) is not None]
+    read = _joined(blocks[:MAX_PARTS]) if len(blocks) > 1 else blocks
+    found = [_known(part, scrub) for block in read if (part := _part(block, scrub, calls=calls)) is not None]
     if len(blocks) > MAX_PARTS:
         scrub.cut = True
         found.append({"type": "omitted", "count": len(blocks) - MAX_PARTS})
     return found
+
+
+def _joined(blocks: Sequence[Any]) -> Sequence[Any]:
+    """Return *blocks*, texts next to each other as one where a secret goes from one into the next, as streams leave it."""
+    found: list[Any] = []
+    for is_text, group in groupby(blocks, lambda block: _text_of(block) is not None):
+        several = list(group)
+        texts = [_text_of(block) or "" for block in several] if is_text else []
+        whole = "".join(texts)
+        if len(texts) > 1 and len(whole) <= _MAX_JOINED and secrets(whole) != "".join(map(secrets, texts)):
+            several = [whole]
+        found += several
+    return found
+
+
+def _text_of(block: Any) -> str | None:
+    given = mapping(block)
+    return string(given.get("text")) if string(given.get("type")) in _TEXTS else string(block)
+
+
+def _known(part: Part, scrub: Scrub) -> Part:
+    """Return *part*, the names and ids in it redacted as any text is."""
+    for key in _NAMED:
+        if key in part and type(part[key]) is str:
+            part[key] = scrub.key(part[key])
+    return part
 
 
 def text_part(text: str, scrub: Scrub) -> Part:
@@ -55,7 +89,7 @@ def call_part(call: object, scrub: Scrub) -> Part:
         if arguments is not None:
             part["arguments"] = scrub.whole(arguments)
             break
-    return part
+    return _known(part, scrub)
 
 
 def response_part(identifier: object, content: object, scrub: Scrub) -> Part:
@@ -64,7 +98,7 @@ def response_part(identifier: object, content: object, scrub: Scrub) -> Part:
     said = parts_of(blocks, scrub) if blocks else scrub.whole(content)
     part: Part = {"type": "tool_call_response", "response": said}
     call_id = values.short(identifier, 256)
-    return {**part, "id": call_id} if call_id else part
+    return _known({**part, "id": call_id} if call_id else part, scrub)
 
 
 def _part(block: object, scrub: Scrub, *, calls: bool) -> Part | None:
@@ -84,7 +118,7 @@ def _part(block: object, scrub: Scrub, *, calls: bool) -> Part | None:
         return call_part(given, scrub) if calls else None
     read = _READERS.get(kind) or (_server_call if kind.endswith("_call") else None)
     read = read or (_server_response if kind.endswith("_tool_result") else None)
-    return _unknown(kind, given) if read is None else read(given, scrub)
+    return _unknown(kind, given, scrub) if read is None else read(given, scrub)
 
 
 def _untyped(given: Mapping[str, Any], scrub: Scrub) -> Part | None:
@@ -92,12 +126,12 @@ def _untyped(given: Mapping[str, Any], scrub: Scrub) -> Part | None:
     for key, read in _BY_KEY.items():
         if key in given:
             return read(given, scrub)
-    return _unknown("unknown", given) if given else None
+    return _unknown("unknown", given, scrub) if given else None
 
 
-def _unknown(kind: str, given: Mapping[str, Any]) -> Part:
-    keys = [text for key in list(given)[:32] if (text := values.short(key, 64)) and text != "type"]
-    return {"type": values.short(kind, 64) or "unknown", "keys": keys}
+def _unknown(kind: str, given: Mapping[str, Any], scrub: Scrub) -> Part:
+    keys = [text for key in list(given)[:32] if (text := scrub.name(key, 64)) and text != "type"]
+    return {"type": scrub.name(kind, 64) or "unknown", "keys": keys}
 
 
 def _text(given: Mapping[str, Any], scrub: Scrub) -> Part:
@@ -127,7 +161,7 @@ def _tool_result(given: Mapping[str, Any], scrub: Scrub) -> Part:
 
 def _server_call(given: Mapping[str, Any], scrub: Scrub) -> Part:
     kind = string(given.get("type")) or ""
-    name = values.short(given.get("name"), 256) or kind.removesuffix("_call")
+    name = scrub.name(given.get("name"), 256) or scrub.name(kind.removesuffix("_call"), 256) or ""
     call: Part = {"type": name}
     for key in ("args", "input", "arguments", "action", "queries", "code"):
         if given.get(key) is not None:
@@ -138,7 +172,7 @@ def _server_call(given: Mapping[str, Any], scrub: Scrub) -> Part:
 
 def _server_response(given: Mapping[str, Any], scrub: Scrub) -> Part:
     kind = (string(given.get("type")) or "").removesuffix("_result").removesuffix("_tool")
-    response: Part = {"type": kind}
+    response: Part = {"type": scrub.name(kind, 256) or ""}
     for key in ("output", "content"):
         if given.get(key) is not None:
             response["output"] = scrub.whole(given[key])
@@ -199,7 +233,7 @@ def _media(given: Mapping[str, Any], scrub: Scrub) -> Part:
             identifier = source.get("id")
         if string(identifier) is not None:
             return _reference("file", "file_id", values.short(identifier, 256), modality, media_type)
-    return _unknown(kind, given)
+    return _unknown(kind, given, scrub)
 
 
 def _sources(given: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -290,7 +324,7 @@ def instructions(value: object, scrub: Scrub) -> list[Part] | None:
     return [part for part in parts_of(value, scrub) if part["type"] == "text"] or None
 
 
-def definitions(tools: object) -> list[Part] | None:
+def definitions(tools: object, scrub: Scrub) -> list[Part] | None:
     """Return type and name of the tools that a request offers (conventions: no more than that by default)."""
     found: list[Part] = []
     for tool in sequence(tools)[:MAX_PARTS]:
@@ -302,5 +336,5 @@ def definitions(tools: object) -> list[Part] | None:
             if name is None and first((given,)) is not None:
                 name = values.short(next(iter(mapping(given)), None), 256) if kind == "function" else kind
             if name:
-                found.append({"type": kind, "name": name})
+                found.append({"type": scrub.key(kind), "name": scrub.key(name)})
     return found or None

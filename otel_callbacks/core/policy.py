@@ -12,13 +12,14 @@ from otel_callbacks.core.redact import (
     Redactor,
     are_clean,
     bounded,
+    in_bytes,
     redact,
     remember,
     secrets,
     without_secrets,
 )
 from otel_callbacks.core.sink import Content, Observer
-from otel_callbacks.core.values import CUT, DEFAULT_MAX_LENGTH, AttributeValue
+from otel_callbacks.core.values import CUT, DEFAULT_MAX_LENGTH, AttributeValue, unique
 from otel_callbacks.core.view import Mapper
 
 # Values out of our own tables, which no redactor needs to see and none may break.
@@ -37,6 +38,7 @@ _VOCABULARY: Final = frozenset(
 )
 
 
+_PREFIX: Final = len(semconv.METADATA_PREFIX)
 _IDS: Final = frozenset({semconv.RUN_ID, semconv.RUN_PARENT_ID})
 
 
@@ -94,10 +96,24 @@ class Policy:
         """Return *attributes* with every string from the application redacted; the same dict if there is no redactor."""
         if not self.redactors:
             return attributes
-        return {
-            name: value if name in _VOCABULARY else self._redacted(value)
-            for name, value in attributes.items()
-        }
+        found: dict[str, AttributeValue] = {}
+        for name, value in attributes.items():
+            key = name
+            if name[:_PREFIX] == semconv.METADATA_PREFIX:
+                key = self._key(name)
+                key = name if key == name else unique(key, found)
+            found[key] = value if name in _VOCABULARY else self._redacted(value)
+        return found
+
+    def finished(self, attributes: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
+        """Return the *attributes* of an end without secrets, and redacted."""
+        if not are_clean(attributes.values()):
+            attributes = {name: without_secrets(value) for name, value in attributes.items()}
+        return self.redacted(attributes)
+
+    def _key(self, name: str) -> str:
+        """Return an attribute's name with the application's part of it redacted: data is kept by e-mail address."""
+        return semconv.METADATA_PREFIX + redact(name[_PREFIX:], self.redactors)
 
     def _redacted(self, value: AttributeValue) -> AttributeValue:
         if type(value) is str:
@@ -105,4 +121,6 @@ class Policy:
         if type(value) is tuple:
             items: tuple[Any, ...] = value  # pyright: ignore[reportUnknownVariableType] # of anything
             return tuple([redact(item, self.redactors) if type(item) is str else item for item in items])
+        if type(value) is bytes:
+            return in_bytes(lambda text: redact(text, self.redactors), value)
         return value

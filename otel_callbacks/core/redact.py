@@ -172,7 +172,17 @@ def without_secrets(value: Any) -> Any:
     if type(value) is tuple and value not in _clean:
         found = tuple([secrets(item) if type(item) is str else item for item in value])
         return found if found != value else value
-    return value
+    return in_bytes(secrets, value) if type(value) is bytes else value
+
+
+def in_bytes(change: Callable[[str], str], value: bytes) -> bytes:
+    """Return *value* with what *change* makes of its text; *value* itself if that is nothing new."""
+    try:
+        coding, text = "utf-8", value.decode()
+    except UnicodeDecodeError:
+        coding, text = "latin-1", value.decode("latin-1")
+    found = change(text)
+    return value if found == text else found.encode(coding, "replace")
 
 
 def remember(values: Iterable[object]) -> None:

@@ -9,7 +9,7 @@ Rules for this file: as `values` has it, nothing foreign is run. Objects are rea
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from otel_callbacks.core import values
@@ -17,10 +17,55 @@ from otel_callbacks.core.reading import pairs, sequence
 from otel_callbacks.core.redact import MASK, Redactor, bounded, names_a_secret, redact, secrets
 
 _DECLARED: Final = ("__pydantic_fields__", "__dataclass_fields__", "__attrs_attrs__")
+_PAIR: Final = 2
+_NAMES: Final = frozenset({"name", "key", "header", "field"})
+_LONG_NUMBER: Final = 10**11  # the shortest that is a card's, a telephone's, an account's
 _KEPT: Final = (bool, type(None))  # is a password set: no secret
 
 
-class Scrub(values.Walk):
+class Masking(values.Walk):
+    """Reads a value of metadata: no objects, and nothing of what a name says is secret."""
+
+    __slots__ = ()
+
+    def text(self, value: str) -> str:
+        """Return a text without secrets, cut."""
+        return super().text(secrets(value) if len(value) <= self._left else value)
+
+    def key(self, text: str) -> str:
+        """Return a dict's key without secrets."""
+        return secrets(text)
+
+    def item(self, key: str, value: Any, depth: int) -> Any:
+        """Return the value under *key*, masked where the key says that it is a secret."""
+        if names_a_secret(key) and type(value) not in _KEPT:
+            return MASK
+        return self.plain(value, depth)
+
+    def _list(self, items: Iterable[Any], length: int, depth: int) -> list[Any]:
+        """Return a list; in a pair, and in a row of arguments, what stands behind a secret's name is masked."""
+        found = super()._list(items, length, depth)
+        for at, name in enumerate(found[:-1]):
+            if type(name) is str and (length == _PAIR or name[:1] == "-") and names_a_secret(name):
+                value = found[at + 1]
+                if type(value) not in _KEPT and (
+                    name[:1] == "-" or type(value) is not str or not value.isalpha()
+                ):
+                    found[at + 1] = MASK
+        return found
+
+    def _dict(self, value: dict[Any, Any], depth: int) -> dict[str, Any]:
+        """Return a dict; one that is a name and a value is masked as if the value stood under the name."""
+        found = super()._dict(value, depth)
+        for key in found:
+            if key.lower() == "value" and found[key] is not None:
+                names = [found[other] for other in found if other.lower() in _NAMES]
+                if any(type(name) is str and names_a_secret(name) for name in names):
+                    found[key] = MASK
+        return found
+
+
+class Scrub(Masking):
     """Reads the values of one callback, until its budget of characters is spent."""
 
     __slots__ = ("_redactors", "_string", "cut")
@@ -55,11 +100,18 @@ class Scrub(values.Walk):
         """Return a dict's key redacted: data is kept by token or by e-mail address."""
         return redact(secrets(text), self._redactors)
 
-    def item(self, key: str, value: Any, depth: int) -> Any:
-        """Return the value under *key*, masked where the key says that it is a secret."""
-        if names_a_secret(key) and type(value) not in _KEPT:
-            return MASK
-        return self.plain(value, depth)
+    def name(self, value: object, limit: int) -> str | None:
+        """Return a name, an id or another short text that the application made, redacted; None if it is none."""
+        text = values.short(value, limit)
+        return text and self.key(text)
+
+    def plain(self, value: Any, depth: int) -> Any:
+        """Return *value* as what ``json`` writes; a number that a redactor knows, such as a card's, is a text to it."""
+        found = super().plain(value, depth)
+        if type(found) is int and self._redactors and found >= _LONG_NUMBER:
+            text = redact(str(found), self._redactors)
+            return found if text == str(found) else text
+        return found
 
     def stranger(self, value: Any, depth: int) -> Any:
         """Return the declared fields of an object; of one that declares none, its class."""
@@ -68,9 +120,11 @@ class Scrub(values.Walk):
             declared = of_class(kind, declaration)
             names: list[Any]
             if issubclass(type(declared), dict):
-                names = [name for name, _ in pairs(declared, values.MAX_ITEMS)]
+                names = [
+                    name for name, declaring in pairs(declared, values.MAX_ITEMS) if _is_shown(declaring)
+                ]
             else:
-                names = [getattr(item, "name", None) for item in sequence(declared)]
+                names = [getattr(item, "name", None) for item in sequence(declared) if _is_shown(item)]
             if names and depth > 0:
                 return self._fields(value, [name for name in names if type(name) is str], depth)
         return values.type_name(value)
@@ -103,6 +157,11 @@ class Scrub(values.Walk):
         """Return any value as it may be said; JSON text as what it means."""
         text = values.string(value)
         return self.plain(value, values.MAX_DEPTH) if text is None else self.parsed(text)
+
+
+def _is_shown(declaring: object) -> bool:
+    """Tell a field that its class shows: ``repr=False`` and pydantic's ``exclude=True`` say that it is not for others' eyes."""
+    return getattr(declaring, "repr", True) is not False and getattr(declaring, "exclude", None) is not True
 
 
 def of_class(kind: type, name: str) -> Any:

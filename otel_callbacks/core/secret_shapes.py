@@ -238,5 +238,7 @@ NAMED: Final = {
     stem: Shape((stem,), rf"(?i:{name}){_VALUE}", anywhere=stem not in _BEGIN_A_WORD)
     for stem, name in _KEPT_UNDER.items()
 }
-SECRET_NAME: Final = re.compile(rf"(?i:{'|'.join(_KEPT_UNDER.values())})\Z")
+# Headers that are one, whatever their value looks like; in a text they have a shape of their own.
+_HEADERS: Final = r"(?<![A-Za-z])(?:authorization|(?:set-)?cookie)"
+SECRET_NAME: Final = re.compile(rf"(?i:{'|'.join((*_KEPT_UNDER.values(), _HEADERS))})\Z")
 """Searched in a field's name: whether its value is a secret, whatever it looks like."""

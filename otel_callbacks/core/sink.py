@@ -52,11 +52,18 @@ class Observer(Protocol):
 
 
 class Content(Protocol):
-    """Takes down what was said in a run that is sampled, as far as it is wanted, redacted and limited, by its own rules.
+    """Takes down what was said in a run, as far as it is wanted, redacted and limited, by its own rules.
 
     Into ``run.attributes`` what the span is to say, into ``run.content`` what observers are to say. An exception costs the
     content of that callback, and nothing else.
+
+    Attributes:
+        recorded: What is said may be in telemetry, and so what errors quote of it.
+        always: Runs that are not sampled are taken down as well.
     """
+
+    recorded: bool
+    always: bool
 
     def started(self, run: Run, given: object, serialized: object, extra: Mapping[str, Any]) -> None:
         """Take down what went in: messages, prompts, a tool's input, a query, a chain's inputs. Nothing is kept alive."""
@@ -64,4 +71,8 @@ class Content(Protocol):
 
     def ended(self, run: Run, output: object) -> None:
         """Take down what came out; None, or a partial result, if the run failed."""
+        ...
+
+    def closed(self, run: Run) -> None:
+        """Do what is to be done with what was taken down, before *run* ends, however it ends."""
         ...

@@ -2,7 +2,8 @@
 
 Rules for this file: never raises; never calls ``str``, ``repr``, ``len``, ``bool`` or iteration of a foreign type, because
 those may raise, block, or load rows from a database; decides by ``type(value)``, because ``isinstance`` consults a
-``__class__`` that may lie. What is not understood becomes ``<module.Class>``. Nothing is cut without a mark.
+``__class__`` that may lie. What is not understood becomes ``<module.Class>``. Nothing is cut without a mark, and nothing
+before its secrets are out: half of one is not recognised later.
 """
 # The types of what is read here are unknown by nature.
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
@@ -22,6 +23,7 @@ from itertools import chain, count, islice
 from typing import Any, Final, TypeAlias, cast
 
 from otel_callbacks.core.reading import pairs
+from otel_callbacks.core.redact import bounded, secrets
 
 AttributeValue: TypeAlias = (
     str | bool | int | float | bytes | Sequence[str] | Sequence[bool] | Sequence[int] | Sequence[float]
@@ -48,7 +50,9 @@ def clean(text: str, limit: int = DEFAULT_MAX_LENGTH) -> str:
     """
     length = len(text)
     if length > limit:
-        text = text[:limit] + CUT.format(length - limit)
+        text, left_out = bounded(text, limit, ())
+        if left_out:
+            text += CUT.format(left_out)
     if text.isascii():
         return text
     try:
@@ -72,7 +76,8 @@ def short(value: Any, limit: int) -> str | None:
     text = string(value)
     if text is None or len(text) <= limit:
         return text and clean(text)
-    return clean(text[: limit - 1]) + "…"
+    text, left_out = bounded(text, limit - 1, ())
+    return clean(text) + "…" if left_out else clean(text)
 
 
 def name(value: Any, limit: int = MAX_NAME_LENGTH) -> str | None:
@@ -87,8 +92,12 @@ def name(value: Any, limit: int = MAX_NAME_LENGTH) -> str | None:
     if len(text) <= limit:
         return clean(" ".join(text.split())) or None
     # However long it is, only so much of it is looked at; blanks that are joined may bring it below the limit.
-    head = " ".join(text[: limit * 4].split())
-    return short(head if len(text) <= limit * 4 else head + "…", limit)
+    if len(text) <= limit * 4:
+        return short(" ".join(text.split()), limit)
+    head, end = secrets(" ".join(text[: limit * 4].split())), text[limit * 4 - 1 : limit * 4 + 1]
+    if not (end[0].isspace() or end[1].isspace()):  # the last word may be half of a secret
+        head = head.rpartition(" ")[0] or head
+    return short(head + "…", limit)
 
 
 def type_name(value: object) -> str:
@@ -142,11 +151,13 @@ def _number(value: object) -> int | float | None:
     return item if type(item) in (int, float) else None
 
 
-def attribute(value: object, limit: int = DEFAULT_MAX_LENGTH) -> AttributeValue | None:
+def attribute(
+    value: object, limit: int = DEFAULT_MAX_LENGTH, walk: type[Walk] | None = None
+) -> AttributeValue | None:
     """Return *value* as an attribute value, or None when there is nothing to say (None, an empty collection).
 
     A list of one primitive type stays an array; every other collection becomes JSON text. All that comes of a value is
-    about *limit* characters at most.
+    about *limit* characters at most. *walk* makes collections plain.
     """
     try:
         kind = type(value)
@@ -160,7 +171,7 @@ def attribute(value: object, limit: int = DEFAULT_MAX_LENGTH) -> AttributeValue 
         ):
             return array
         # An eighth is for punctuation and for what marks the cuts, so that the JSON itself stays whole.
-        plain = Walk(limit - limit // 8).plain(value, MAX_DEPTH)
+        plain = (walk or Walk)(limit - limit // 8).plain(value, MAX_DEPTH)
         if type(plain) is list:
             kinds = set(map(type, plain))
             if len(kinds) == 1 and kinds <= _ARRAY_TYPES:
@@ -177,7 +188,7 @@ def _strings(items: tuple[Any, ...], limit: int) -> tuple[str, ...] | None:
     if len(items) > _FEW:
         return None
     for item in items:
-        if type(item) is not str:
+        if type(item) is not str or item[:1] == "-":  # an option, perhaps a password's
             return None
     text = "".join(items)
     return items if len(text) <= limit and text.isascii() else None
@@ -295,7 +306,9 @@ class Walk:
         if kind is float and value - value != 0:
             return "NaN" if value != value else ("Infinity" if value > 0 else "-Infinity")  # noqa: PLR0124 - NaN
         found = scalar(value, self._limit)
-        return found if type(found) is not bytes else found.decode(errors="replace")
+        if type(found) is bytes:
+            found = found.decode(errors="replace")
+        return self.text(found) if type(found) is str else found
 
     def _other(self, value: Any, kind: type, depth: int) -> Any:
         """Answer for what is not of an exact type that is known: None, a subclass, a collection, a stranger."""

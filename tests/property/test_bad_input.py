@@ -949,7 +949,7 @@ def test_a_redactor_that_fails_costs_the_text(
     handler.on_custom_event("name", CANARY, run_id=run_id)
     fail(handler, "chain", run_id, ValueError(CANARY))
     assert CANARY not in everything_said(exporter)
-    assert "withheld" in str(attributes(only(exporter))["langchain.metadata.key"])
+    assert "withheld" in str(attributes(only(exporter))["langchain.tags"])
 
 
 def test_a_handler_is_copied_pickled_compared_and_hashed(handler: Handler) -> None:

@@ -322,6 +322,7 @@ def test_a_hook_gets_what_was_said_and_what_it_makes_of_it_is_recorded() -> None
     capture = Capture(Where.SPAN_AND_EVENT, Limits(), (), hook)
     capture.started(run, ASKED, None, TOOLS)
     capture.ended(run, {"generations": [[{"text": "changed"}]]})
+    capture.closed(run)
     assert asked[0].input_messages == IN
     assert semconv.INPUT_MESSAGES not in run.attributes
     assert json.loads(str(run.attributes[semconv.OUTPUT_MESSAGES])) == OUT
@@ -346,6 +347,7 @@ def test_a_hook_is_asked_whatever_is_captured_and_no_event_has_what_it_got(
         run.content, Held
     )  # which is no `Taken`: a run that is cut short has nothing for events
     capture.ended(run, ANSWER if kind is RunKind.CHAT_MODEL else "answer")
+    capture.closed(run)
     assert asked == [Taken(IN, OUT if kind is RunKind.CHAT_MODEL else CHAIN_OUT)]
     assert getattr(run, "content", ...) is None
     assert bool(run.attributes) is (where is Where.SPAN_ONLY)

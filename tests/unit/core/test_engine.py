@@ -13,6 +13,7 @@ from otel_callbacks.core import completion
 from otel_callbacks.core import runs as runs_module
 from otel_callbacks.core import shield as shield_module
 from otel_callbacks.core.clock import SystemClock
+from otel_callbacks.core.content import Capture, Limits, Taken, Where
 from otel_callbacks.core.engine import Engine
 from otel_callbacks.core.events import RunKind
 from otel_callbacks.core.frameworks import body_run, register
@@ -284,7 +285,9 @@ def test_a_start_whose_values_have_all_been_seen_is_taken_as_it_is() -> None:
     assert are_clean([*first.values()][2:])
     hiding = {**ids, "langchain.tags": ("a", "sk-abcdefghijkl"), "n": 1}
     assert policy.described(hiding) == {**ids, "langchain.tags": ("a", "[redacted]"), "n": 1}
-    assert Policy(redactors=(str.upper,)).described(first)["langchain.metadata.a"] == "TEXT"
+    assert Policy(redactors=(str.upper,)).described(first)["langchain.metadata.A"] == "TEXT"
+    hidden = Policy(redactors=(lambda _: "?",)).described({**first, "langchain.metadata.b": 5})
+    assert (hidden["langchain.metadata.?"], hidden["langchain.metadata.?#2"]) == ("?", 5)
     assert policy.noted({"a": "sk-abcdefghijkl", "n": 1}) == {"a": "[redacted]", "n": 1}
 
 
@@ -397,6 +400,8 @@ class _Content:
     def __init__(self, *where: str) -> None:
         self.where = where
         self.taken: list[object] = []
+        self.recorded = True
+        self.always = False
 
     def started(self, run: Run, given: object, serialized: object, extra: Any) -> None:
         if "started" in self.where:
@@ -407,6 +412,10 @@ class _Content:
         if "ended" in self.where:
             raise ValueError
         self.taken.append(output)
+
+    def closed(self, run: Run) -> None:
+        if "closed" in self.where:
+            raise ValueError
 
 
 @pytest.mark.parametrize("kind", RunKind)
@@ -433,6 +442,41 @@ def test_content_of_what_is_not_sampled_is_not_looked_at() -> None:
     under.end(RunKind.TOOL, policy, inner, outer, "out")
     under.fail(RunKind.TOOL, policy, outer, None, ValueError(), "a part")
     assert content.taken == []
+
+
+def test_what_is_asked_of_every_run_is_asked_of_one_that_is_not_sampled() -> None:
+    content = _Content()
+    content.always = True
+    policy = Policy(raise_errors=True, content=content)
+    under = engine(_Muting())
+    outer, inner = uuid.uuid4(), uuid.uuid4()
+    for run_id, parent in ((outer, None), (inner, outer)):
+        under.start(RunKind.TOOL, policy, run_id, parent, None, [], None, {}, framework=True, given="in")
+    under.end(RunKind.TOOL, policy, inner, outer, "out")
+    under.fail(RunKind.TOOL, policy, outer, None, ValueError(), "a part")
+    assert content.taken == ["in", "in", "out", "a part"]
+
+
+def test_a_run_that_is_cut_short_is_handed_to_its_hook() -> None:
+    asked: list[Taken] = []
+
+    def hook(_run: Run, taken: Taken) -> Taken:
+        asked.append(taken)
+        if len(asked) > 1:
+            raise ValueError
+        return taken
+
+    under = engine(Broken())
+    policy = Policy(content=Capture(Where.NO_CONTENT, Limits(), (), hook))
+    for _ in range(2):
+        under.start(
+            RunKind.CHAT_MODEL, policy, uuid.uuid4(), None, None, [], None, {}, framework=True, given=[["q"]]
+        )
+    assert under.close_all() == 2
+    assert [taken.input_messages for taken in asked] == [
+        [{"role": "user", "parts": [{"type": "text", "content": "q"}]}]
+    ] * 2
+    assert under.counts["fault_completion"] == 1
 
 
 @pytest.mark.parametrize("where", ["started", "ended"])

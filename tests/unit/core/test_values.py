@@ -109,6 +109,16 @@ def test_short_text_ends_in_an_ellipsis_when_cut(given: object, limit: int, cut:
     assert values.short(given, limit) == cut
 
 
+def test_what_is_cut_has_lost_its_secrets_before() -> None:
+    secret = "sk-" + "a1B2" * 10
+    assert values.clean(f"password={secret * 3}", 30) == "password=[redacted]"
+    assert values.short(f"password={secret * 3}", 30) == "password=[redacted]"
+    assert values.clean(f"{'a' * 28} {secret}", 32) == f"{'a' * 28} [re…[truncated 40 characters]"
+    for at in range(470, 515):
+        assert "a1B" not in str(values.name(f"password='{'x' * (at - 20)} {secret} and more {secret}"))
+        assert str(values.name(f"a {'b' * at} {secret}")).endswith("…")
+
+
 def test_a_name_of_blanks_is_none_and_a_long_one_is_cut_to_its_limit() -> None:
     assert values.name(" \n\t") is None
     assert values.name("a  b") == "a b"
