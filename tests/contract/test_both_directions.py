@@ -283,3 +283,19 @@ async def test_our_handlers_are_taken_everywhere(place: str, kind: Any) -> None:
         handler = kind()
         await call(make(handler), way, given)
         assert handler.told == told, way
+
+
+@pytest.mark.parametrize("kind", [ours.BaseCallbackHandler, theirs.BaseCallbackHandler])
+async def test_langchains_calls_in_a_body_of_ours_take_its_child_manager(kind: Any) -> None:
+    heard: list[tuple[str, Any]] = []
+
+    class Recorder(kind):  # type: ignore[misc]
+        def on_chain_start(self, *args: Any, parent_run_id: Any = None, **kwargs: Any) -> None:
+            heard.append((kwargs["name"], parent_run_id))
+
+    step: Any = RunnableLambda(lambda x: x, name="step")
+    with ours.chain("body", callbacks=[Recorder()]) as run:
+        step.invoke(1, {"callbacks": run.get_child()})
+    async with ours.chain("body", callbacks=[Recorder()]) as later:
+        await step.ainvoke(1, {"callbacks": later.get_child()})
+    assert heard == [("body", None), ("step", run.run_id), ("body", None), ("step", later.run_id)]

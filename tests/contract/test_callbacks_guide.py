@@ -46,6 +46,17 @@ def test_an_example_prints_what_it_says_without_any_other_package(code: str, out
     assert (done.stdout, done.stderr) == (output, "")
 
 
+def test_the_traced_example_draws_the_tree_that_it_shows() -> None:
+    ((code, tree),) = re.findall(r"```py\n(.*?)```\n\n```text\n(.*?)```", GUIDE, re.DOTALL)
+    done = subprocess.run(  # noqa: S603 - the guide's own code
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    names = [re.split(r" [━·]|  ", line)[0] for line in tree.splitlines()[1:]]
+    assert [re.split(r" [━·]|  ", line)[0] for line in done.stderr.strip().splitlines()[1:]] == names
+    assert names == ["agent", "├─ ■ execute_tool weather", "└─ ◆ chat parrot-1"]
+
+
 @pytest.mark.parametrize("test", TESTS)
 def test_every_test_that_the_table_names_exists(test: str) -> None:
     path, _, name = test.rpartition("::")
