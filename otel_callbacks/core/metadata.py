@@ -14,7 +14,8 @@ from uuid import UUID
 from otel_callbacks import semconv
 from otel_callbacks.core import values
 from otel_callbacks.core.reading import pairs
-from otel_callbacks.core.redact import MASK, names_a_secret
+from otel_callbacks.core.redact import MASK, names_a_secret, secrets
+from otel_callbacks.core.scrub import Masking
 from otel_callbacks.core.values import AttributeValue
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def add(run: Run, metadata: Mapping[str, Any], limit: int) -> None:
         ):
             attributes[name] = value
         else:
-            converted = values.attribute(value, min(limit, max(left, 0)))
+            converted = values.attribute(value, min(limit, max(left, 0)), Masking)
             if type(converted) is str:
                 left -= len(converted)
             if converted is not None:
@@ -90,13 +91,13 @@ def _as_arrays(attributes: dict[str, AttributeValue], source: Mapping[str, Any],
 
 
 def _is_texts(value: AttributeValue) -> bool:
-    return type(value) is tuple and type(value[0]) is str  # pyright: ignore[reportUnknownArgumentType] # of anything
+    return type(value) is tuple and type(cast("tuple[Any, ...]", value)[0]) is str
 
 
 def _texts(value: AttributeValue, given: object, limit: int) -> tuple[str, ...]:
     """Return *given*, which as an attribute is *value*, as texts: one for each of its items, one of itself if it has none."""
     items: list[Any] = list(cast("list[Any]", given))[:MAX_KEYS] if type(given) in (list, tuple) else [value]
-    plain: list[object] = [values.attribute(item, limit // MAX_KEYS) for item in items]
+    plain: list[object] = [values.attribute(item, limit // MAX_KEYS, Masking) for item in items]
     return tuple([item if type(item) is str else values.to_json(item, limit) for item in plain])
 
 
@@ -141,7 +142,7 @@ def _first(attributes: dict[str, AttributeValue], metadata: Mapping[str, Any]) -
 def _mask(attributes: dict[str, AttributeValue], key: str, value: object) -> None:
     """Say that there is a password or a key, and not which."""
     if value is not None:
-        attributes[f"{semconv.METADATA_PREFIX}{values.key_text(key)}"] = (
+        attributes[f"{semconv.METADATA_PREFIX}{secrets(values.key_text(key) or '')}"] = (
             value if type(value) is bool else MASK
         )
 
@@ -150,7 +151,7 @@ def _name(key: object) -> str | None:
     """Return the attribute's name for a metadata *key*; None where it is left out, empty where its value is a secret."""
     if type(key) is not str:
         text = values.key_text(key)
-        return semconv.METADATA_PREFIX + text if text else None
+        return semconv.METADATA_PREFIX + secrets(text) if text else None
     try:
         return _names[key]
     except KeyError:
@@ -165,7 +166,7 @@ def _name(key: object) -> str | None:
     elif names_a_secret(key):
         name = ""
     else:
-        name = semconv.METADATA_PREFIX + text
+        name = semconv.METADATA_PREFIX + secrets(text)
     if len(_names) < MAX_NAMES and len(key) <= values.MAX_KEY_LENGTH:
         _names[key] = name
     return name
