@@ -1,7 +1,7 @@
 """The managers: who starts runs, and what those runs are given.
 
 Rules for this file: a start is the first event of its run, and sending it is the run's; only the starts of several runs
-at once go to ``dispatch`` together. The two worlds differ in one word, ``await``.
+at once go to ``dispatch`` together. The two worlds differ in ``await`` alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The managers of single runs: what a model, chain, tool or retriever reports through while it runs.
 
 Rules for this file: a run's id, handlers, tags and metadata are fixed when it starts; what each method sends is in the
-table of ``events``, and how it is sent is ``dispatch``'s. The two worlds differ in one word, ``await``.
+table of ``events``, and how it is sent is ``dispatch``'s. The two worlds differ in ``await`` alone.
 """
 
 from __future__ import annotations

@@ -455,3 +455,16 @@ async def test_ahandle_event_reaches_any_method() -> None:
     await ahandle_event([Graph(log, "h")], "on_resume", None, "again")
     await ahandle_event([Graph(log, "h")], "on_what_nobody_knows", None, "again")
     assert log == ["again"]
+
+
+async def test_a_protocol_event_has_been_told_when_the_report_of_it_returns() -> None:
+    told: list[Any] = []
+
+    class Listener(AsyncCallbackHandler):
+        async def on_stream_event(self, event: Any, **kwargs: Any) -> None:
+            await asyncio.sleep(0)
+            told.append(event)
+
+    (run,) = await AsyncCallbackManager([Listener()]).on_llm_start({}, ["p"])
+    await run.on_stream_event({"type": "delta"})
+    assert told == [{"type": "delta"}]
