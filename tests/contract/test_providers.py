@@ -107,7 +107,9 @@ class _Stage:
             for name, given, named in self._calls(said):
                 await getattr(handler, name)(*given, **named)
 
-        asyncio.run(tell())
+        # asyncio.run would take the thread's own loop away.
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            runner.run(tell())
         return self.exporter.get_finished_spans()[-1]
 
 

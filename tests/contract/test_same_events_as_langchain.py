@@ -117,7 +117,9 @@ def told_by(module: Any, manager: str, base: str, node: Node, *, inline: bool) -
     told: list[Any] = []
     kind = getattr(module, base)
     first, local = (recorder(kind, told, name, inline=inline) for name in ("first", "local"))
-    asyncio.run(play(module, getattr(module, manager), [first], node, [local]))
+    # asyncio.run would take the thread's own loop away.
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(play(module, getattr(module, manager), [first], node, [local]))
     numbers: dict[Any, int] = {}
 
     def number(run_id: Any) -> int | None:
