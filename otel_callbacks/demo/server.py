@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import threading
 import time
 from collections import deque
@@ -125,6 +126,8 @@ class _HttpServer(ThreadingHTTPServer):
     """One thread per connection. Connections are known, so that closing does not wait for idle clients."""
 
     request_queue_size = 128  # the default of 5 refuses some of twenty clients that arrive at once
+    # With it, another process that asks for any free port may get ours between its binding and its listening.
+    allow_reuse_address = False
     daemon_threads = False  # so that closing joins the threads: none outlives the server
 
     def __init__(self, owner: ModelServer) -> None:
@@ -145,6 +148,10 @@ class _HttpServer(ThreadingHTTPServer):
         with self._lock:
             self._connections.discard(request)
         super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  # the base class's signature
+        """Report a fault of this server's own as any thread's, so that a test which meets it fails and says why."""
+        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
 
     def hang_up(self) -> None:
         """Wake every thread that waits for a client's next request."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
-from http.client import HTTPConnection
+from http.client import HTTPConnection, RemoteDisconnected
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ from otel_callbacks.demo import (
     Fault,
     ModelServer,
 )
+from otel_callbacks.demo import server as server_module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -398,3 +400,24 @@ def test_closing_the_server_leaves_no_thread_although_clients_are_connected() ->
 
 def test_the_server_listens_on_loopback_only(server: ModelServer) -> None:
     assert urlsplit(server.base_url).hostname == "127.0.0.1"
+
+
+def test_a_fault_of_the_servers_own_is_heard(server: ModelServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("of the server's own")
+
+    heard: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", heard.append)
+    monkeypatch.setattr(server_module, "reply_to", fail)
+    connection = HTTPConnection(urlsplit(server.base_url).netloc)
+    connection.request("GET", "/v1/models")
+    with pytest.raises(RemoteDisconnected):
+        connection.getresponse()
+    connection.close()
+    assert [str(args.exc_value) for args in heard] == ["of the server's own"]
+
+
+def test_the_servers_port_is_nobody_elses(server: ModelServer) -> None:
+    listening = server._http
+    assert listening is not None
+    assert listening.socket.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 0
