@@ -7,6 +7,7 @@ import gc
 import threading
 import weakref
 from contextvars import ContextVar
+from functools import partialmethod
 from typing import Any
 
 import pytest
@@ -468,3 +469,44 @@ async def test_a_protocol_event_has_been_told_when_the_report_of_it_returns() ->
     (run,) = await AsyncCallbackManager([Listener()]).on_llm_start({}, ["p"])
     await run.on_stream_event({"type": "delta"})
     assert told == [{"type": "delta"}]
+
+
+async def test_every_event_of_every_kind_of_run_waits_for_asynchronous_handlers() -> None:
+    told: list[str] = []
+
+    async def late(self: Any, *args: Any, **kwargs: Any) -> None:
+        await asyncio.sleep(0)
+        told.append(kwargs["event"])
+
+    methods = {name: partialmethod(late, event=name) for name in events.EVENTS}
+    manager = AsyncCallbackManager([type("Late", (AsyncCallbackHandler,), methods)()])
+    error, sent = ValueError(), list[str]()
+
+    async def send(name: str, run: Any, *args: Any) -> Any:
+        sent.append(name)
+        result = await getattr(run, name)(*args)
+        assert told == sent
+        return result
+
+    chain = await send("on_chain_start", manager, {}, "x")
+    tool = await send("on_tool_start", manager, {}, "x")
+    retriever = await send("on_retriever_start", manager, {}, "x")
+    (model,) = await send("on_llm_start", manager, {}, ["x"])
+    await send("on_chat_model_start", manager, {}, [[]])
+    for run, names in (
+        (chain, ("on_text", "on_retry", "on_agent_action", "on_agent_finish", "on_chain_end")),
+        (tool, ("on_tool_end",)),
+        (retriever, ("on_retriever_end",)),
+        (model, ("on_llm_new_token", "on_stream_event", "on_llm_end")),
+    ):
+        for name in names:
+            await send(name, run, "x")
+    for run, name in (
+        (chain, "on_chain_error"),
+        (tool, "on_tool_error"),
+        (retriever, "on_retriever_error"),
+        (model, "on_llm_error"),
+    ):
+        await send(name, run, error)
+    await send("on_custom_event", manager, "x", "y")
+    assert set(sent) == set(events.EVENTS)
