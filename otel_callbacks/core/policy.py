@@ -38,6 +38,7 @@ _VOCABULARY: Final = frozenset(
 )
 
 
+_TEXTUAL: Final = frozenset({str, tuple, bytes})
 _PREFIX: Final = len(semconv.METADATA_PREFIX)
 _IDS: Final = frozenset({semconv.RUN_ID, semconv.RUN_PARENT_ID})
 
@@ -106,10 +107,13 @@ class Policy:
         return found
 
     def finished(self, attributes: dict[str, AttributeValue]) -> dict[str, AttributeValue]:
-        """Return the *attributes* of an end without secrets, and redacted."""
-        if not are_clean(attributes.values()):
-            attributes = {name: without_secrets(value) for name, value in attributes.items()}
-        return self.redacted(attributes)
+        """Return the *attributes* of an end without secrets, and redacted; the same dict if there is nothing to hide."""
+        hidden = {
+            name: found
+            for name, value in attributes.items()
+            if type(value) in _TEXTUAL and (found := without_secrets(value)) is not value
+        }
+        return self.redacted({**attributes, **hidden} if hidden else attributes)
 
     def _key(self, name: str) -> str:
         """Return an attribute's name with the application's part of it redacted: data is kept by e-mail address."""
