@@ -30,7 +30,7 @@ from otel_callbacks.core.shield import Shield
 from otel_callbacks.core.values import AttributeValue
 from otel_callbacks.core.view import Mapper
 from otel_callbacks.otel import prices
-from otel_callbacks.otel.capture import content_policy
+from otel_callbacks.otel.capture import content_policy, longest_value
 from otel_callbacks.otel.engines import engine_of, global_provider
 from otel_callbacks.otel.observers import observers_of
 from otel_callbacks.otel.traces import hex_trace_id
@@ -113,6 +113,8 @@ class BoundHandler(BaseCallbackHandler):
             if self._bound is not None:
                 return
             policy = self._policy
+            if type(policy.content) is Capture:
+                policy.content.fit(longest_value(self._providers[0] or global_provider()))
             try:
                 observers = observers_of(
                     engine, *self._providers[1:], details=self._details, redactors=policy.redactors

@@ -108,6 +108,11 @@ class Capture:
         self._on_spans = where in (Where.SPAN_ONLY, Where.SPAN_AND_EVENT)
         self._in_events = where in (Where.EVENT_ONLY, Where.SPAN_AND_EVENT)
 
+    def fit(self, longest: int | None) -> None:
+        """Let no attribute be longer than *longest*, where the spans' provider cuts: that would be inside the JSON."""
+        if longest is not None and longest < self.limits.attribute:
+            self.limits = replace(self.limits, attribute=longest)
+
     # -- the protocol ------------------------------------------------------------------------------------------------
 
     def started(

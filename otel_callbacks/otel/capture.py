@@ -50,6 +50,12 @@ def limits(settings: Settings) -> Limits:
     )
 
 
+def longest_value(provider: object) -> int | None:
+    """Return where the SDK's *provider* cuts attributes, as code may have told it; None if it does not, or is another's."""
+    found = getattr(getattr(provider, "_span_limits", None), "max_span_attribute_length", None)
+    return found if type(found) is int else None
+
+
 def content_policy(
     asked: bool | str | None, settings: Settings, redactors: Sequence[Redactor]
 ) -> Capture | None:

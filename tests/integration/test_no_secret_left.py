@@ -15,6 +15,8 @@ from langchain_core.documents import Document
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
+from opentelemetry.sdk import trace as sdk
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from otel_callbacks import OTelCallbackHandler
 from otel_callbacks.redactors import credit_cards, emails
@@ -281,3 +283,17 @@ def test_documents_keep_their_text_and_lose_their_secret(
     said = everything(exporter)
     assert "before [redacted] after" in said
     assert alnum(12) not in said
+
+
+def test_content_is_cut_inside_its_json_where_a_provider_was_told_its_limit_in_code(
+    exporter: InMemorySpanExporter,
+) -> None:
+    provider = sdk.TracerProvider(
+        span_limits=sdk.SpanLimits(max_span_attribute_length=500), shutdown_on_exit=False
+    )
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    handler = OTelCallbackHandler(provider, capture_content=True, raise_errors=True)
+    chat(handler, HumanMessage("word " * 3_000), AIMessage("answer " * 3_000))
+    (span,) = exporter.get_finished_spans()
+    for name in ("gen_ai.input.messages", "gen_ai.output.messages"):
+        assert "truncated" in str(json.loads(str((span.attributes or {})[name])))
