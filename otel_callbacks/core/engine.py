@@ -6,12 +6,11 @@ callback is one synchronous stretch, so that it is safe on an event loop.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
 from otel_callbacks import semconv
-from otel_callbacks.core import completion, mapping, normalize, notes
+from otel_callbacks.core import completion, mapping, normalize, notes, starting
 from otel_callbacks.core.clock import Clock, SystemClock
 from otel_callbacks.core.events import Description, RunEnded, RunKind, RunNoted
 from otel_callbacks.core.policy import Policy
@@ -87,19 +86,18 @@ class Engine:
             if previous is not None and key in self._early:
                 self._shield.count("start_after_end")
                 return
-            run = self._made(kind, policy, key, run_id, parent_run_id, tags, now)
+            run = starting.made(kind, policy, key, run_id, parent_run_id, tags, self._table, self._shield)
+            starting.timed(run, now, self._clock)
             run.watch = self._tasks.current()
             run.one_task = framework and kind in _ONE_TASK
-            above = (
-                run.parent if run.parent is not None and run.parent.children is not None else self._above(run)
-            )
+            above = starting.above(run, self._table)
             if run.parent is not None and run.parent.muted and not run.parent.hidden:
                 run.muted = True
                 if policy.observers:  # a metric counts what no span shows
-                    self._describe(run, serialized, tags, metadata, extra)
+                    starting.described(run, serialized, tags, metadata, extra, self._shield)
                 self._sink.mute(run, above, framework=framework)
             else:
-                description = self._describe(run, serialized, tags, metadata, extra)
+                description = starting.described(run, serialized, tags, metadata, extra, self._shield)
                 self._open(run, description, above, previous, framework=framework)
                 if parent_run_id is None and notes.is_resume(given):
                     self._sink.note(
@@ -117,24 +115,6 @@ class Engine:
         except Exception as fault:
             self._shield.fault("start", fault, reraise=policy.raise_errors)
 
-    def _describe(
-        self, run: Run, serialized: object, tags: object, metadata: object, extra: dict[str, Any]
-    ) -> Description:
-        try:
-            description = mapping.described(run, serialized, tags, metadata, extra)
-        except Exception as fault:
-            # A run that we cannot describe is still a run: time, parent and outcome are worth having.
-            self._shield.fault("describe", fault, reraise=run.policy.raise_errors)
-            description = mapping.undescribed(run)
-        policy = run.policy
-        run.attributes = policy.described(run.attributes)
-        name = policy.name(description.name)
-        if name is not description.name:
-            description = replace(description, name=name)
-            run.name = policy.name(run.name) if run.name is not None else None
-        run.operation = description.operation
-        return description
-
     def _open(
         self, run: Run, description: Description, above: Any, previous: Any, *, framework: bool
     ) -> None:
@@ -150,43 +130,6 @@ class Engine:
             run.policy.content.started(run, given, serialized, extra)
         except Exception as fault:
             self._shield.fault("content", fault, reraise=run.policy.raise_errors)
-
-    def _made(
-        self,
-        kind: RunKind,
-        policy: Policy,
-        key: int,
-        run_id: object,
-        parent_run_id: object,
-        tags: object,
-        now: int,
-    ) -> Run:
-        """Return a run, its attributes the ids; it is not open yet."""
-        run_text = str(run_id) if type(run_id) is UUID else normalize.run_id_text(key)
-        parent_key = normalize.run_key(parent_run_id) if parent_run_id is not None else None
-        if parent_key == key:
-            self._shield.count("own_parent")
-            parent_key = None
-        parent = self._table.open.get(parent_key) if parent_key is not None else None
-        run = Run(key, run_text, kind, parent, policy, tags)
-        run.parent_key = parent_key
-        run.start_ns = run.touched_ns = now
-        run.offset_ns = parent.offset_ns if parent is not None else self._clock.offset_ns()
-        run.attributes[semconv.RUN_ID] = run_text
-        if parent is not None:
-            run.attributes[semconv.RUN_PARENT_ID] = parent.id if not parent.hidden else _shown(parent).id
-        elif parent_key is not None:
-            run.attributes[semconv.RUN_PARENT_ID] = normalize.run_id_text(parent_key)
-        return run
-
-    def _above(self, run: Run) -> Any:
-        """Return the parent of *run* if it is open, or what refers to an ended one; None if there is none or it is unknown."""
-        parent = run.parent
-        if parent is not None and parent.children is not None:
-            return parent
-        # It has ended, perhaps in another thread since it was looked up.
-        ended = self._table.recall(run.parent_key) if run.parent_key is not None else None
-        return ended if ended is not None or parent is None else parent.reference
 
     def _make_way(self, running: Run, policy: Policy, tags: object) -> bool:
         """Return whether a start may open the key of *running*, which is open; ends that one if so."""
@@ -319,8 +262,9 @@ class Engine:
             self._shield.count("end_after_end")
             return None
         self._shield.count("end_without_start")
-        run = self._made(kind, policy, key, None, parent_run_id, None, ended.time_ns)
-        above = self._above(run)
+        run = starting.made(kind, policy, key, None, parent_run_id, None, self._table, self._shield)
+        starting.timed(run, ended.time_ns, self._clock)
+        above = starting.above(run, self._table)
         if not is_error and above is None:
             return None
         while len(self._early) >= MAX_EARLY_ENDS:
@@ -439,10 +383,3 @@ def _content_of(run: Run) -> Content | None:
     content = run.policy.content
     wanted = content is not None and (not run.muted or (content.always and not run.hidden))
     return content if wanted else None
-
-
-def _shown(run: Run) -> Run:
-    """Return the nearest run above that is not hidden; the topmost if there is none."""
-    while run.hidden and run.parent is not None:
-        run = run.parent
-    return run
