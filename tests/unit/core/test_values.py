@@ -117,6 +117,9 @@ def test_what_is_cut_has_lost_its_secrets_before() -> None:
     for at in range(470, 515):
         assert "a1B" not in str(values.name(f"password='{'x' * (at - 20)} {secret} and more {secret}"))
         assert str(values.name(f"a {'b' * at} {secret}")).endswith("…")
+    assert str(values.name("word " * 100 + "x" * 600)).endswith("…")
+    assert values.name("word " * 50) == ("word " * 26)[:127] + "…"
+    assert str(values.name("w" * 507 + " AKIA" + "B" * 16)).endswith("…")
 
 
 def test_a_name_of_blanks_is_none_and_a_long_one_is_cut_to_its_limit() -> None:
