@@ -186,3 +186,13 @@ def test_agents_that_are_nested_have_each_their_own_name(
         "invoke_agent",
         "invoke_agent outer",
     ]
+
+
+def test_a_secret_that_is_none_is_not_there(
+    handler: OTelCallbackHandler, exporter: InMemorySpanExporter
+) -> None:
+    given = {"password": None, "api_key": "k", "has_secret": True}
+    handler.on_chain_end({}, run_id=chain(handler, given))
+    said = exporter.get_finished_spans()[-1].attributes or {}
+    told = {name: value for name, value in said.items() if name.startswith("langchain.metadata.")}
+    assert told == {"langchain.metadata.api_key": "[redacted]", "langchain.metadata.has_secret": True}
