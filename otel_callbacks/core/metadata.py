@@ -91,7 +91,7 @@ def _as_arrays(attributes: dict[str, AttributeValue], source: Mapping[str, Any],
 
 
 def _is_texts(value: AttributeValue) -> bool:
-    return type(value) is tuple and type(cast("tuple[Any, ...]", value)[0]) is str
+    return type(value) is tuple and type(value[0]) is str  # pyright: ignore[reportUnknownArgumentType] # of anything
 
 
 def _texts(value: AttributeValue, given: object, limit: int) -> tuple[str, ...]:

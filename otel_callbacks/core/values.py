@@ -15,13 +15,13 @@ import decimal
 import enum
 import json
 import pathlib
-import sys
 import types
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, count, islice
 from typing import Any, Final, TypeAlias, cast
 
+from otel_callbacks.core import numpy
 from otel_callbacks.core.reading import pairs
 from otel_callbacks.core.redact import bounded, secrets
 
@@ -147,7 +147,7 @@ def _number(value: object) -> int | float | None:
         return int.__add__(cast("int", value), 0)
     if issubclass(kind, float):
         return float.__add__(cast("float", value), 0.0)
-    item = _numpy_item(value)
+    item = numpy.scalar(value)
     return item if type(item) in (int, float) else None
 
 
@@ -320,7 +320,7 @@ class Walk:
             return self.plain(str.__str__(value), depth)
         if issubclass(kind, type):
             return class_path(value)
-        plain = _numpy_item(value)
+        plain = numpy.scalar(value)
         if plain is None:
             plain = _number(value)
         if type(plain) in _SCALARS:
@@ -328,7 +328,7 @@ class Walk:
         if issubclass(kind, dict) or issubclass(kind, _COLLECTIONS):
             return self._collection(value, kind, depth)
         self._left -= 8
-        return _array(value) or self.stranger(value, depth)
+        return numpy.array(value) or self.stranger(value, depth)
 
     def _collection(self, value: Any, kind: type, depth: int) -> Any:
         if depth <= 0:
@@ -389,19 +389,3 @@ def unique(key: str, taken: dict[str, Any]) -> str:
     # Then on by how many there are, so that a thousand long keys that were cut alike are not counted through.
     numbers = chain((2,), count(len(taken) + 1))
     return next(found for number in numbers if (found := f"{key}#{number}") not in taken)
-
-
-def _numpy_item(value: object) -> Any:
-    """Return a numpy scalar as Python's own; None for anything else."""
-    generic = getattr(sys.modules.get("numpy"), "generic", None)
-    if type(generic) is type and issubclass(type(value), generic):
-        return cast("Any", value).item()
-    return None
-
-
-def _array(value: object) -> str | None:
-    """Return a numpy array as its type and shape, never its content; None for anything else."""
-    if type(value) is getattr(sys.modules.get("numpy"), "ndarray", None):
-        array = cast("Any", value)
-        return f"<ndarray {array.dtype} {array.shape}>"
-    return None
