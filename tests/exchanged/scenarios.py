@@ -65,6 +65,9 @@ WITH_ITS_OWN = frozenset({"astream_events v1", "astream_events v2", "astream_log
 ENDING = frozenset({"astream closed"})
 """Ways after which the generators inside are closed by the loop, in no particular order."""
 
+AT_ONCE = frozenset({"abatch"})
+"""Ways in which runs overlap, whatever the subject: a handler that is called in threads is told of them in any order."""
+
 IN_TURN = frozenset({"invoke", "batch"})
 """Ways in which one thread at a time does all."""
 
@@ -101,7 +104,7 @@ def _play(subject: str, way: str, kind: str) -> str:
         got = error
     gc.collect()  # a stream that was left is closed now, not in the middle of what comes next
     concurrent = way in ENDING or (subject in CONCURRENT and way not in IN_TURN)
-    told = (by_run if concurrent else in_order)(handler.told)
+    told = (by_run if concurrent or way in AT_ONCE else in_order)(handler.told)
     # Text, because the collector would look through all that was noted so far, again and again.
     return json.dumps([told, None if concurrent else Plain()(got)], sort_keys=True)
 
