@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import weakref
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry.trace import TracerProvider
@@ -18,6 +18,7 @@ from opentelemetry.trace import TracerProvider
 from otel_callbacks import semconv
 from otel_callbacks.core.engine import Engine
 from otel_callbacks.core.runs import RunTable
+from otel_callbacks.otel.kept import Kept
 from otel_callbacks.otel.traces import TraceSink
 from otel_callbacks.semconv import EndReason
 from otel_callbacks.settings import Settings
@@ -25,34 +26,20 @@ from otel_callbacks.version import version
 
 logger = logging.getLogger("otel_callbacks")
 
-# By the provider's identity: a provider need be neither hashable nor comparable. Beside the engine stands what keeps the
-# number from becoming another object's: a weak reference that takes the entry out, or the provider if it allows none.
-_engines: dict[int, tuple[object, Engine]] = {}
+_engines: Final[Kept[Engine]] = Kept()
 _lock = threading.Lock()
 
 
 def engine_of(provider: TracerProvider) -> Engine:
     """Return the provider's engine, made at the first call."""
     with _lock:
-        entry = _engines.get(id(provider))
-        return entry[1] if entry is not None else _keep(provider, _make(provider))
+        return _engines.of(provider) or _engines.keep(provider, _make(provider))
 
 
 def use_engine(provider: TracerProvider, engine: Engine) -> None:
     """Give *provider* an engine that was made elsewhere, with a clock and limits of its own."""
     with _lock:
-        _keep(provider, engine)
-
-
-def _keep(provider: TracerProvider, engine: Engine) -> Engine:
-    identity = id(provider)
-    holder: object
-    try:
-        holder = weakref.ref(provider, lambda _: _engines.pop(identity, None))
-    except TypeError:
-        holder = provider
-    _engines[identity] = (holder, engine)
-    return engine
+        _engines.keep(provider, engine)
 
 
 def _make(provider: TracerProvider) -> Engine:
@@ -76,7 +63,7 @@ def _forget_after_fork() -> None:
     """Leave the open runs to the parent process, which has their ends; a forked child would export them a second time."""
     global _lock  # noqa: PLW0603 - another thread may have held it at the fork
     _lock = threading.Lock()
-    for _, engine in list(_engines.values()):
+    for engine in engines():
         engine.forget()
 
 
@@ -86,14 +73,14 @@ if hasattr(os, "register_at_fork"):
 
 def engines() -> list[Engine]:
     """Return the engine of every provider that a handler was bound to."""
-    return [engine for _, engine in list(_engines.values())]
+    return _engines.things()
 
 
 def end_open_runs(provider: TracerProvider) -> int:
     """End what is open on *provider*, as its shutdown requires, and return how many runs that were."""
     with _lock:
-        entry = _engines.get(id(provider))
-    return entry[1].close_all(EndReason.SHUTDOWN) if entry is not None else 0
+        engine = _engines.of(provider)
+    return engine.close_all(EndReason.SHUTDOWN) if engine is not None else 0
 
 
 def global_provider() -> TracerProvider | None:

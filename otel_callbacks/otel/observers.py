@@ -20,6 +20,7 @@ from opentelemetry.metrics import MeterProvider, NoOpMeterProvider
 from otel_callbacks.core.engine import Engine
 from otel_callbacks.core.redact import Redactor
 from otel_callbacks.core.sink import Observer
+from otel_callbacks.otel.kept import Kept
 from otel_callbacks.otel.logs import EventLog, EventsObserver
 from otel_callbacks.otel.metrics import MetricsObserver
 
@@ -34,9 +35,8 @@ class Feedback:
     redactors: list[Redactor] = field(default_factory=list[Redactor])
 
 
-# By the provider's identity, as engines are: the entry goes with the provider.
-_metrics: Final[dict[int, tuple[object, MetricsObserver]]] = {}
-_logs: Final[dict[int, tuple[object, EventLog]]] = {}
+_metrics: Final[Kept[MetricsObserver]] = Kept()
+_logs: Final[Kept[EventLog]] = Kept()
 _feedback: Final[weakref.WeakKeyDictionary[Engine, Feedback]] = weakref.WeakKeyDictionary()
 # Reentrant: a garbage collection inside may end a run that leads here.
 _lock: Final = threading.RLock()
@@ -86,15 +86,6 @@ def is_real(provider: object) -> bool:
     return not type(provider).__name__.lstrip("_").startswith("Proxy")
 
 
-def _of(provider: Any, made: dict[int, tuple[object, _Made]], make: Callable[[Any], _Made]) -> _Made:
-    identity = id(provider)
+def _of(provider: Any, made: Kept[_Made], make: Callable[[Any], _Made]) -> _Made:
     with _lock:
-        entry = made.get(identity)
-        if entry is None:
-            holder: object
-            try:
-                holder = weakref.ref(provider, lambda _: made.pop(identity, None))
-            except TypeError:
-                holder = provider
-            entry = made[identity] = (holder, make(provider))
-        return entry[1]
+        return made.of(provider) or made.keep(provider, make(provider))
