@@ -27,6 +27,7 @@ from otel_callbacks.core.events import RunKind
 from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.redact import Redactor
 from otel_callbacks.core.shield import Shield
+from otel_callbacks.core.tasks import AWAITED
 from otel_callbacks.core.values import AttributeValue
 from otel_callbacks.core.view import Mapper
 from otel_callbacks.otel import prices
@@ -41,8 +42,6 @@ logger = logging.getLogger("otel_callbacks")
 
 # Who dispatches is told by the calling frames and by nothing else; every CPython has this function.
 _frame: Final = sys._getframe  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-# The name in the frames of `AsyncOTelCallbackHandler`'s methods.
-AWAITED: Final = "awaited"
 _shield: Final = Shield()
 
 

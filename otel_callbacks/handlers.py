@@ -260,7 +260,7 @@ EVENTS: Final = tuple(name for name in vars(OTelCallbackHandler) if name.startsw
 
 
 def _asynchronous(event: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, None]]:
-    # `BoundHandler` knows its frames by this name (`AWAITED`).
+    # Its frames are known by this name (`core.tasks.AWAITED`).
     async def awaited(self: OTelCallbackHandler, *args: Any, **kwargs: Any) -> None:
         event(self, *args, **kwargs)
 

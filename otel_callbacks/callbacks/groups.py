@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager, contextmanager, suppress
 from copy import copy
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from otel_callbacks.callbacks.ambient import reset_current_run, set_current_run
 from otel_callbacks.callbacks.configuration import scope_of
 from otel_callbacks.callbacks.managers import AsyncCallbackManager, BaseCallbackManager, CallbackManager
+from otel_callbacks.callbacks.runs import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
 from otel_callbacks.callbacks.surroundings import surroundings
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from otel_callbacks.callbacks.managers import Callbacks
     from otel_callbacks.callbacks.roster import Handler
-    from otel_callbacks.callbacks.runs import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
+
+_Run = TypeVar("_Run")
 
 
 class _Fate:
@@ -38,10 +40,21 @@ class _Fate:
         return not was
 
 
-class _ChainGroup(BaseCallbackManager):
+class _ChainGroup(BaseCallbackManager, Generic[_Run]):
     """What the two managers of a group have in common."""
 
-    _fate: _Fate
+    def __init__(
+        self,
+        handlers: Iterable[Handler],
+        inheritable_handlers: Iterable[Handler] | None = None,
+        parent_run_id: UUID | None = None,
+        *,
+        parent_run_manager: _Run,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(handlers, inheritable_handlers, parent_run_id, **kwargs)
+        self.parent_run_manager = parent_run_manager
+        self._fate = _Fate()
 
     @property
     def ended(self) -> bool:
@@ -59,21 +72,8 @@ class _ChainGroup(BaseCallbackManager):
         return merged
 
 
-class CallbackManagerForChainGroup(_ChainGroup, CallbackManager):
+class CallbackManagerForChainGroup(_ChainGroup[CallbackManagerForChainRun], CallbackManager):
     """Starts runs inside a group, whose own run is ``parent_run_manager``."""
-
-    def __init__(
-        self,
-        handlers: Iterable[Handler],
-        inheritable_handlers: Iterable[Handler] | None = None,
-        parent_run_id: UUID | None = None,
-        *,
-        parent_run_manager: CallbackManagerForChainRun,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(handlers, inheritable_handlers, parent_run_id, **kwargs)
-        self.parent_run_manager = parent_run_manager
-        self._fate = _Fate()
 
     def on_chain_end(self, outputs: Any, **kwargs: Any) -> None:
         """Report what the group came to; its run is over."""
@@ -86,21 +86,8 @@ class CallbackManagerForChainGroup(_ChainGroup, CallbackManager):
             self.parent_run_manager.on_chain_error(error, **kwargs)
 
 
-class AsyncCallbackManagerForChainGroup(_ChainGroup, AsyncCallbackManager):
+class AsyncCallbackManagerForChainGroup(_ChainGroup[AsyncCallbackManagerForChainRun], AsyncCallbackManager):
     """Starts runs inside a group in asynchronous code; the group's own run is ``parent_run_manager``."""
-
-    def __init__(
-        self,
-        handlers: Iterable[Handler],
-        inheritable_handlers: Iterable[Handler] | None = None,
-        parent_run_id: UUID | None = None,
-        *,
-        parent_run_manager: AsyncCallbackManagerForChainRun,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(handlers, inheritable_handlers, parent_run_id, **kwargs)
-        self.parent_run_manager = parent_run_manager
-        self._fate = _Fate()
 
     async def on_chain_end(self, outputs: Any, **kwargs: Any) -> None:
         """Report what the group came to; its run is over."""

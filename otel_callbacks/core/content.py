@@ -77,14 +77,15 @@ _MODELS: Final = (RunKind.CHAT_MODEL, RunKind.LLM)
 _SPOKEN: Final = frozenset({Operation.INVOKE_AGENT, Operation.INVOKE_WORKFLOW})
 # What goes in may have so much of a span's content, so that there is room for what comes out.
 _INPUT_QUARTERS: Final = 3
-_ATTRIBUTES: Final = {
+# Fields of `Taken`, and what they are called where they are said.
+ATTRIBUTES: Final = {
     "system_instructions": semconv.SYSTEM_INSTRUCTIONS,
     "tool_definitions": semconv.TOOL_DEFINITIONS,
     "input_messages": semconv.INPUT_MESSAGES,
     "output_messages": semconv.OUTPUT_MESSAGES,
 }
 _SAID: Final = (
-    *_ATTRIBUTES.values(),
+    *ATTRIBUTES.values(),
     semconv.TOOL_CALL_ARGUMENTS,
     semconv.TOOL_CALL_RESULT,
     semconv.RETRIEVAL_QUERY,
@@ -185,7 +186,7 @@ class Capture:
         if scrub.cut or left_out or kept != said:
             run.attributes[semconv.CONTENT_TRUNCATED] = True
         if self._on_spans and kept:
-            run.attributes[_ATTRIBUTES[field]] = text
+            run.attributes[ATTRIBUTES[field]] = text
         if self.hook is not None or (self._in_events and run.kind in _MODELS):
             taken = _taken(run) or Taken()
             self._hold(run, replace(taken, **{field: kept}))
@@ -199,7 +200,7 @@ class Capture:
         after = hook(run, before)
         if after is not before:
             self._hold(run, after)
-            for field, name in _ATTRIBUTES.items():
+            for field, name in ATTRIBUTES.items():
                 said = getattr(after, field)
                 if self._on_spans and said != getattr(before, field):
                     run.attributes.pop(name, None)

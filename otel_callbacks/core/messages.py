@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 from otel_callbacks.core import values
 from otel_callbacks.core.parts import call_part, parts_of, response_part, text_part
 from otel_callbacks.core.reading import field, first, mapping, sequence
+from otel_callbacks.core.response import FINISH_KEYS
 from otel_callbacks.core.scrub import Scrub, of_class
 from otel_callbacks.core.values import string
 
@@ -36,7 +37,7 @@ _ROLES: Final = {
     "ChatMessageChunk": "",
 }
 _STOP: Final = "stop"
-_FINISH_KEYS: Final = ("finish_reason", "stop_reason", "stopReason", "done_reason", "status")
+_FINISH_KEYS: Final = (*FINISH_KEYS, "status")
 # Providers' words for the conventions'; what is in neither is said as it is.
 _FINISH: Final = {
     "end_turn": "stop",

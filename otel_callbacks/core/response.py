@@ -17,7 +17,7 @@ from otel_callbacks.core.values import MAX_KEY_LENGTH, AttributeValue, short, st
 # LangChain makes message ids of its own from the run's id when the provider gave none; those identify no response.
 _OWN_MESSAGE_IDS: Final = ("run-", "lc_run-")
 _MODEL_KEYS: Final = ("model_name", "model", "model_id")
-_FINISH_KEYS: Final = ("finish_reason", "stop_reason", "stopReason", "done_reason")
+FINISH_KEYS: Final = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 # Google's enum for "not yet", which merging the chunks of a stream puts before the reason.
 _NOT_YET: Final = "FINISH_REASON_UNSPECIFIED"
 MAX_GENERATIONS: Final = 64
@@ -67,7 +67,7 @@ def _provider_id(message: object) -> str | None:
 def _finish_reason(generation: object, response: Mapping[str, Any]) -> str | None:
     """Return why *generation* ended, in the provider's word; *response* is its message's metadata."""
     info = mapping(field(generation, "generation_info"))
-    reason = (_first_string(info, _FINISH_KEYS) if info else None) or _first_string(response, _FINISH_KEYS)
+    reason = (_first_string(info, FINISH_KEYS) if info else None) or _first_string(response, FINISH_KEYS)
     if reason is None:
         return _status(response) if response.get("object") == "response" else None
     return reason.rpartition(_NOT_YET)[2] or None if _NOT_YET in reason else reason

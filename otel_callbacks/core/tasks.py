@@ -23,8 +23,8 @@ from otel_callbacks.semconv import EndReason
 if TYPE_CHECKING:
     import asyncio
 
-# The coroutines of `AsyncOTelCallbackHandler`.
-_DELIVERED: Final = ("otel_callbacks.handlers", "awaited")
+AWAITED: Final = "awaited"  # the name in the frames of `AsyncOTelCallbackHandler`'s methods
+_DELIVERED: Final = ("otel_callbacks.handlers", AWAITED)
 
 OnLost: TypeAlias = Callable[[list[Run], EndReason], None]
 

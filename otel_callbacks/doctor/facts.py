@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import Final
 
-from otel_callbacks.settings import VARIABLES, Settings, Signal, Variable
+from otel_callbacks.settings import VARIABLES, Settings, Signal, Variable, origin
 
 DISTRIBUTIONS: Final = (
     "otel-callbacks",
@@ -47,7 +47,7 @@ def gather(env: Mapping[str, str]) -> Facts:
     """Read *env* and the installed distributions."""
     problems: list[str] = []
     settings = Settings.lenient(env, problems.append)
-    shown = [_setting(row, getattr(settings, row.field), row.names, env) for row in VARIABLES]
+    shown = [_setting(row, getattr(settings, row.field), "traces", env) for row in VARIABLES]
     shown += [fact for signal in _OTHERS for fact in _own(signal, env)]
     return Facts(versions=tuple(_versions()), settings=tuple(shown), problems=tuple(problems))
 
@@ -62,7 +62,7 @@ def _own(signal: Signal, env: Mapping[str, str]) -> list[Fact]:
             continue
         text = env.get(name, "").strip()
         facts.append(
-            _setting(row, text, (name,), env) if text else Fact(name, "unset", "by OTLP if traces go by OTLP")
+            _setting(row, text, signal, env) if text else Fact(name, "unset", "by OTLP if traces go by OTLP")
         )
     return facts
 
@@ -80,12 +80,12 @@ def _versions() -> list[Fact]:
     return found
 
 
-def _setting(row: Variable, value: object, names: tuple[str, ...], env: Mapping[str, str]) -> Fact:
-    name = next((name for name in names if env.get(name, "").strip()), None)
+def _setting(row: Variable, value: object, signal: Signal, env: Mapping[str, str]) -> Fact:
+    name = origin(row, env, signal)
     if row.secret and value is not None:
         shown = "(not shown: it may hold a secret)"
     elif value is None:
         shown = "unset"
     else:
         shown = ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] # of strings
-    return Fact(name or names[-1], shown, "from the environment" if name else "default")
+    return Fact(name or row.names[-1], shown, "from the environment" if name else "default")

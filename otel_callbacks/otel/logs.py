@@ -16,7 +16,7 @@ from opentelemetry._logs import Logger, LoggerProvider, SeverityNumber
 from opentelemetry.trace import SpanContext, TraceFlags
 
 from otel_callbacks import semconv
-from otel_callbacks.core.content import Taken
+from otel_callbacks.core.content import ATTRIBUTES, Taken
 from otel_callbacks.core.events import Failure, RunEnded
 from otel_callbacks.core.runs import Run
 from otel_callbacks.otel.metrics import context_of
@@ -31,15 +31,7 @@ _BEFORE_1_35: Final = (
 )
 # Where the API has no field for an event's name, its own events had it here.
 NAME_ATTRIBUTE: Final = "event.name"
-# On spans for backends that read only this one (`semconv`), and in no event.
-_OLD_NAME: Final = "gen_ai.usage.cache_creation.input_tokens"
 _DETAILED: Final = frozenset({Operation.CHAT.value, Operation.TEXT_COMPLETION.value})
-_CONTENT: Final = (
-    ("gen_ai.input.messages", "input_messages"),
-    ("gen_ai.output.messages", "output_messages"),
-    ("gen_ai.system_instructions", "system_instructions"),
-    ("gen_ai.tool.definitions", "tool_definitions"),
-)
 
 Attributes: TypeAlias = Mapping[str, Any]
 _Emit: TypeAlias = Callable[[EventName, dict[str, Any], Any, int | None, SeverityNumber], None]
@@ -104,11 +96,13 @@ def details(run: Run) -> dict[str, Any]:
     said: dict[str, Any] = {
         name: value
         for name, value in run.attributes.items()
-        if name.startswith(semconv.INFERENCE_DETAILS) and name != _OLD_NAME
+        if name.startswith(semconv.INFERENCE_DETAILS) and name != semconv.USAGE_CACHE_WRITE_DEPRECATED
     }
     taken = run.content
     if type(taken) is Taken:  # what is for events
-        said |= {name: value for name, key in _CONTENT if (value := getattr(taken, key)) is not None}
+        said |= {
+            name: value for key, name in ATTRIBUTES.items() if (value := getattr(taken, key)) is not None
+        }
     return said
 
 
@@ -125,18 +119,23 @@ def _emitter(logger: Logger) -> tuple[_Emit, str | None]:
     return _by_old_record(logger, record), _BEFORE_1_35
 
 
+def _fields(
+    name: EventName, attributes: Attributes, reference: Any, time_ns: int | None, severity: SeverityNumber
+) -> dict[str, Any]:
+    """Return an event as the API has had it since 1.35."""
+    return {
+        "timestamp": time_ns,
+        "context": context_of(reference),
+        "severity_number": severity,
+        "severity_text": severity.name,
+        "attributes": attributes,
+        "event_name": name.value,
+    }
+
+
 def _by_arguments(logger: Any) -> _Emit:
-    def emit(
-        name: EventName, attributes: Attributes, reference: Any, time_ns: int | None, severity: SeverityNumber
-    ) -> None:
-        logger.emit(
-            timestamp=time_ns,
-            context=context_of(reference),
-            severity_number=severity,
-            severity_text=severity.name,
-            attributes=attributes,
-            event_name=name.value,
-        )
+    def emit(*event: Any) -> None:
+        logger.emit(**_fields(*event))
 
     return emit
 
@@ -154,20 +153,8 @@ def _by_record(logger: Any, record: Any) -> _Emit:
     """Before 1.38: a record of the SDK's own, which knows its resource."""
     resource = _resource(logger, record)
 
-    def emit(
-        name: EventName, attributes: Attributes, reference: Any, time_ns: int | None, severity: SeverityNumber
-    ) -> None:
-        logger.emit(
-            record(
-                timestamp=time_ns,
-                context=context_of(reference),
-                severity_number=severity,
-                severity_text=severity.name,
-                attributes=attributes,
-                event_name=name.value,
-                **resource,
-            )
-        )
+    def emit(*event: Any) -> None:
+        logger.emit(record(**_fields(*event), **resource))
 
     return emit
 
