@@ -20,6 +20,7 @@ Protocol = Literal["http/protobuf", "grpc"]
 Compression = Literal["none", "gzip", "deflate"]
 Signal = Literal["traces", "metrics", "logs"]
 Exemplars = Literal["trace_based", "always_on", "always_off"]
+Fsync = Literal["never", "interval", "always"]
 
 SHOWN_CHARACTERS: Final = 80  # of a wrong value, in a message
 
@@ -41,8 +42,9 @@ class Variable:
     """OpenTelemetry's booleans: whatever is not ``true`` is false, with a warning, by specification."""
 
     def names_of(self, signal: Signal) -> tuple[str, ...]:
-        """Return the variables of another signal: ``METRICS`` or ``LOGS`` where a name says ``TRACES``."""
-        return tuple([name.replace("_TRACES_", f"_{signal.upper()}_") for name in self.names])
+        """Return the variables of another signal: ``METRICS`` or ``LOGS`` where a name says ``TRACES``, ``BLRP`` for ``BSP``."""
+        names = [name.replace("_TRACES_", f"_{signal.upper()}_") for name in self.names]
+        return tuple([name.replace("_BSP_", "_BLRP_") if signal == "logs" else name for name in names])
 
     def refuse(self, name: str, value: Any) -> str:
         """Return the message for a *value* of *name* that is not allowed."""
@@ -225,6 +227,47 @@ class Settings:
     insecure: bool | None = _setting(
         None, "OTLP:INSECURE", parsing.strict_boolean, "true or false",
         "grpc to an endpoint without a scheme: true means without TLS.", wrong_is_default=True,
+    )  # fmt: skip
+    proxy: str | None = _setting(
+        None, "OTEL_CALLBACKS_PROXY", parsing.endpoint, "a URL such as http://proxy:3128",
+        "An HTTP proxy for OTLP over http/protobuf, except to this machine itself; HTTP_PROXY and its like are not consulted.",
+        secret=True,
+    )  # fmt: skip
+    batch_delay_ms: int = _setting(
+        5_000, "OTEL_BSP_SCHEDULE_DELAY", parsing.count, "a whole number of milliseconds from 1",
+        "Milliseconds that a span may wait for others to be sent with; for log events OTEL_BLRP_SCHEDULE_DELAY.",
+    )  # fmt: skip
+    batch_items: int = _setting(
+        512, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", parsing.count, "a whole number from 1",
+        "Spans in a request, when none are waiting for more; for log events OTEL_BLRP_MAX_EXPORT_BATCH_SIZE.",
+    )  # fmt: skip
+    queue_items: int | None = _setting(
+        None, "OTEL_BSP_MAX_QUEUE_SIZE", parsing.count, "a whole number from 1",
+        "Spans that may wait in memory; by default only their bytes count. For log events OTEL_BLRP_MAX_QUEUE_SIZE.",
+    )  # fmt: skip
+    max_request_bytes: int = _setting(
+        3_670_016, "OTEL_CALLBACKS_MAX_REQUEST_BYTES", parsing.count, "a whole number of bytes from 1",
+        "Bytes of one request before compression; collectors refuse more than 4 MiB over gRPC.",
+    )  # fmt: skip
+    memory_max_bytes: int = _setting(
+        67_108_864, "OTEL_CALLBACKS_MEMORY_MAX_BYTES", parsing.count, "a whole number of bytes from 1",
+        "Bytes of one signal that may wait in memory, without a spool; the oldest are dropped, and counted.",
+    )  # fmt: skip
+    spool_dir: str | None = _setting(
+        None, "OTEL_CALLBACKS_SPOOL_DIR", parsing.string, "the path of a directory",
+        "Where everything waits on disk until a collector has it: nothing is lost by a crash, an outage or a restart.",
+    )  # fmt: skip
+    spool_max_bytes: int = _setting(
+        536_870_912, "OTEL_CALLBACKS_SPOOL_MAX_BYTES", parsing.count, "a whole number of bytes from 1",
+        "Bytes that may wait in the directory; the oldest are dropped, and counted. Never more than a tenth of the free disk.",
+    )  # fmt: skip
+    spool_fsync: Fsync = _setting(  # noqa: RUF009  (a frozen field, made at import)
+        "interval", "OTEL_CALLBACKS_SPOOL_FSYNC", parsing.one_of("never", "interval", "always"), "never, interval or always",
+        "When the disk itself is waited for: each second, off the application's thread; a power cut costs that second.",
+    )  # fmt: skip
+    exit_timeout_s: float = _setting(
+        5.0, "OTEL_CALLBACKS_EXIT_TIMEOUT_S", parsing.seconds, "a number of seconds above 0",
+        "Seconds that the exit of the program may wait for a collector.",
     )  # fmt: skip
 
     @classmethod
