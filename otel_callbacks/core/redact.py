@@ -13,6 +13,7 @@ from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from functools import cache, lru_cache
+from hashlib import blake2b
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
@@ -32,17 +33,28 @@ _FEW: Final = 16
 _NUMBERS: Final = frozenset({bool, int, float})
 
 _clean: set[object] = set()  # short texts in which no secret was found; at most MAX_KNOWN
+# Of longer ones, a digest, so that nothing that was said is kept: stacks, instructions and the history of a conversation come
+# again and again. The text as a whole, not its lines: a key in PEM goes over many, each of which is harmless.
+_clean_long: set[bytes] = set()
 _inside: ContextVar[bool] = ContextVar("otel_callbacks_redacting", default=False)
 _UPPER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 def secrets(text: str) -> str:
     """Replace well-known shapes of keys, tokens and passwords by ``[redacted]``."""
-    if text in _clean:
+    known: bytes | None = None
+    if len(text) > _SHORT:
+        known = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        if known in _clean_long:
+            return text
+    elif text in _clean:
         return text
     spans = sorted(_spans(text))
     if not spans:
-        remember((text,))
+        if known is None:
+            remember((text,))
+        else:
+            _remember_long(known)
         return text
     pieces: list[str] = []
     done = 0
@@ -196,6 +208,12 @@ def remember(values: Iterable[object]) -> None:
         or (type(value) is str and len(value) <= _SHORT)
         or (type(value) is tuple and len(value) <= _FEW and len(str(value)) <= _SHORT)
     )
+
+
+def _remember_long(known: bytes) -> None:
+    if len(_clean_long) >= MAX_KNOWN:
+        _clean_long.clear()
+    _clean_long.add(known)
 
 
 def are_clean(values: Iterable[object]) -> bool:

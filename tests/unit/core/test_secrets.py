@@ -87,6 +87,41 @@ def test_texts_that_are_known_to_be_clean_are_few_and_short() -> None:
     assert "sk-abcdefghijkl" not in redact._clean
 
 
+def test_of_long_texts_that_are_known_to_be_clean_a_digest_is_kept_and_of_few() -> None:
+    redact._clean_long.clear()
+    for number in range(MAX_KNOWN + 10):
+        secrets(f"text {number} " + "la " * 100)
+    assert 10 <= len(redact._clean_long) <= MAX_KNOWN
+    assert {len(known) for known in redact._clean_long} == {16}
+
+
+def test_a_long_text_that_is_known_is_not_searched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "nothing to hide " * 100 + "\ud800"
+    assert secrets(text) is text
+    monkeypatch.setattr(redact, "_spans", None)
+    assert secrets(text) is text
+    with pytest.raises(TypeError):
+        secrets(text + "!")
+
+
+FRAME = '  File "/srv/app/agents/chains.py", line {}, in Runner.invoke.<locals>.step'
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=ids)
+def test_lines_that_were_clean_each_alone_hide_no_secret_that_goes_over_several(planted: Planted) -> None:
+    stack = [FRAME.format(number) for number in range(8)]
+    lines = [*stack, *planted.text.split("\n"), *stack]
+    whole = "\n".join(lines)
+    redact._clean.clear()
+    redact._clean_long.clear()
+    fresh = secrets(whole)
+    for count in (1, 2, len(stack), len(lines) - 1):
+        for begin in range(len(lines) - count + 1):
+            secrets("\n".join(lines[begin : begin + count]))
+    assert secrets(whole) == fresh
+    assert not in_clear(fresh, planted)
+
+
 def test_an_attributes_value_keeps_its_type_and_is_the_same_object_where_nothing_is_hidden() -> None:
     clean = ("a tag", 5, "another")
     assert without_secrets(clean) is clean
