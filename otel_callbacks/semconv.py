@@ -258,6 +258,9 @@ COST_SOURCE: Final = (
     "langchain.cost.source"  # the price library and its version, which is the date of its prices
 )
 HEALTH_REASON: Final = "otel_callbacks.reason"
+HEALTH_SIGNAL: Final = "otel_callbacks.signal"  # traces, metrics, logs
+HEALTH_OUTCOME: Final = "otel_callbacks.outcome"  # accepted, adopted, delivered, rejected, dropped, dead
+HEALTH_PLACE: Final = "otel_callbacks.place"  # disk, memory
 
 
 class EventName(StrEnum):
@@ -339,4 +342,12 @@ INSTRUMENTS: Final = (
 OPEN_RUNS: Final = Instrument("otel_callbacks.runs.open", "{run}", "Runs that are open.")
 ODD_EVENTS: Final = Instrument(
     "otel_callbacks.odd_events", "{event}", "Odd inputs and faults of this package so far, by reason."
+)
+DELIVERED_ITEMS: Final = Instrument(
+    "otel_callbacks.delivery.items", "{item}", "Spans, metrics and log events so far, by what became of them."
+)
+WAITING_ITEMS: Final = Instrument(
+    "otel_callbacks.delivery.waiting",
+    "{item}",
+    "Spans, metrics and log events that wait for a collector, on disk or in memory.",
 )

@@ -21,6 +21,8 @@ Compression = Literal["none", "gzip", "deflate"]
 Signal = Literal["traces", "metrics", "logs"]
 Exemplars = Literal["trace_based", "always_on", "always_off"]
 Fsync = Literal["never", "interval", "always"]
+Temporality = Literal["cumulative", "delta", "lowmemory"]
+Histograms = Literal["explicit_bucket_histogram", "base2_exponential_bucket_histogram"]
 
 SHOWN_CHARACTERS: Final = 80  # of a wrong value, in a message
 
@@ -183,6 +185,15 @@ class Settings:
     exemplars: Exemplars = _setting(  # noqa: RUF009  (a frozen field, made at import)
         "trace_based", "OTEL_METRICS_EXEMPLAR_FILTER", parsing.one_of("trace_based", "always_on", "always_off"),
         "trace_based, always_on or always_off", "Which measurements lead to their trace.",
+    )  # fmt: skip
+    temporality: Temporality = _setting(  # noqa: RUF009  (as above)
+        "cumulative", f"{_OTLP}METRICS_TEMPORALITY_PREFERENCE", parsing.one_of("cumulative", "delta", "lowmemory"),
+        "cumulative, delta or lowmemory", "Whether a metric is sent as its sum so far or since the last export.",
+    )  # fmt: skip
+    histograms: Histograms = _setting(  # noqa: RUF009  (as above)
+        "explicit_bucket_histogram", f"{_OTLP}METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        parsing.one_of("explicit_bucket_histogram", "base2_exponential_bucket_histogram"),
+        "explicit_bucket_histogram or base2_exponential_bucket_histogram", "How durations and tokens are put into buckets.",
     )  # fmt: skip
     service_name: str | None = _setting(
         None, "OTEL_SERVICE_NAME", parsing.string, "a text", "Name of the service in every trace (service.name)."
