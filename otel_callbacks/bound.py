@@ -61,6 +61,7 @@ class BoundHandler(BaseCallbackHandler):
         logger_provider: LoggerProvider | None = None,
         *,
         capture_content: bool | str | None = None,
+        content_fields: Sequence[str] | None = None,
         capture_errors: bool | None = None,
         redactors: Sequence[Redactor] = (),
         mappers: Sequence[Mapper] = (),
@@ -72,7 +73,7 @@ class BoundHandler(BaseCallbackHandler):
         self._policy = Policy(
             capture_errors=settings.capture_errors if capture_errors is None else capture_errors,
             redactors=redactors,
-            content=content_policy(capture_content, settings, redactors),
+            content=content_policy(capture_content, settings, redactors, content_fields),
             mappers=prices.before(chosen) if settings.cost else chosen,
             max_length=settings.max_value_length,
             raise_errors=raise_errors,
@@ -210,15 +211,17 @@ class BoundHandler(BaseCallbackHandler):
         policy = self._policy
         content = policy.content
         where = content.where.value if isinstance(content, Capture) else False
+        fields = tuple(sorted(content.fields)) if isinstance(content, Capture) else None
         return (
             _restored,
-            (type(self), where, policy.capture_errors, policy.redactors, policy.mappers, policy.raise_errors),
-        )
+            (type(self), where, fields, policy.capture_errors, policy.redactors, policy.mappers, policy.raise_errors),
+        )  # fmt: skip
 
 
 def _restored(
     cls: type[BoundHandler],
     capture_content: bool | str,
+    content_fields: Sequence[str] | None,
     capture_errors: bool,
     redactors: Sequence[Redactor],
     mappers: Sequence[Mapper],
@@ -226,6 +229,7 @@ def _restored(
 ) -> BoundHandler:
     return cls(
         capture_content=capture_content,
+        content_fields=content_fields,
         capture_errors=capture_errors,
         redactors=redactors,
         mappers=mappers,

@@ -37,6 +37,9 @@ class OTelCallbackHandler(BoundHandler, _ForLangChain):
         capture_content: Where messages, tools' arguments and results, queries and documents go: ``SPAN_ONLY``, ``EVENT_ONLY``,
             ``SPAN_AND_EVENT`` or ``NO_CONTENT``. True is as the environment says, or spans if it says nothing. Default:
             ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT``, else nowhere.
+        content_fields: Which content that may be, of ``input_messages``, ``output_messages``, ``system_instructions``,
+            ``tool_definitions``, ``tool_arguments``, ``tool_results``, ``retrieval_query`` and ``retrieval_documents``.
+            Default: ``OTEL_CALLBACKS_CONTENT_FIELDS``, else every one.
         capture_errors: Record messages and stack traces of errors. Default: ``OTEL_CALLBACKS_CAPTURE_ERRORS``, else True.
         redactors: Applied in order to every string of the application before it becomes an attribute, after the
             redaction of secrets. One that raises costs the string. `otel_callbacks.redactors` has some.

@@ -99,6 +99,20 @@ def redactors(text: str) -> tuple[str, ...]:
     return names
 
 
+CONTENT_FIELDS: Final = (
+    "input_messages", "output_messages", "system_instructions", "tool_definitions", "tool_arguments", "tool_results",
+    "retrieval_query", "retrieval_documents",
+)  # fmt: skip
+
+
+def content_fields(text: str) -> tuple[str, ...]:
+    """Return names of `CONTENT_FIELDS`, each once, in their order."""
+    names = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))
+    if not names or not set(names) <= {*CONTENT_FIELDS}:
+        raise ValueError
+    return names
+
+
 def exporters(text: str) -> tuple[str, ...]:
     """Return the names of exporters; none of them for ``none``."""
     names = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",") if part.strip()))

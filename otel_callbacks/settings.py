@@ -42,6 +42,8 @@ class Variable:
     secret: bool
     wrong_is_default: bool
     """OpenTelemetry's booleans: whatever is not ``true`` is false, with a warning, by specification."""
+    fallback: Any
+    """What a wrong value means where it cannot stop the program: the default, but of what keeps things private, the least."""
 
     def names_of(self, signal: Signal) -> tuple[str, ...]:
         """Return the variables of another signal: ``METRICS`` or ``LOGS`` where a name says ``TRACES``, ``BLRP`` for ``BSP``."""
@@ -61,6 +63,7 @@ def _shown(value: object) -> str:
 
 
 _OTLP: Final = "OTEL_EXPORTER_OTLP_"
+_SAME: Final = object()  # a wrong value means the default
 
 
 def _setting(
@@ -72,6 +75,7 @@ def _setting(
     *,
     secret: bool = False,
     wrong_is_default: bool = False,
+    fallback: Any = _SAME,
 ) -> Any:
     """Return a dataclass field that is a row of the table.
 
@@ -81,7 +85,7 @@ def _setting(
     names = tuple(name.split()) if signal == name else (f"{_OTLP}TRACES_{signal}", f"{_OTLP}{signal}")
     row = {
         "names": names, "parse": parse, "default": default, "allowed": allowed, "doc": doc,
-        "secret": secret, "wrong_is_default": wrong_is_default,
+        "secret": secret, "wrong_is_default": wrong_is_default, "fallback": default if fallback is _SAME else fallback,
     }  # fmt: skip
     return field(default=default, repr=not secret, metadata=row)
 
@@ -120,7 +124,7 @@ class Settings:
     )  # fmt: skip
     capture_errors: bool = _setting(
         True, "OTEL_CALLBACKS_CAPTURE_ERRORS", parsing.boolean, parsing.ANY_BOOLEAN,
-        "Record the messages and stack traces of errors; their types are always recorded.",
+        "Record the messages and stack traces of errors; their types are always recorded.", fallback=False,
     )  # fmt: skip
     max_value_length: int = _setting(
         32_768, "OTEL_CALLBACKS_MAX_VALUE_LENGTH", parsing.count, "a whole number of characters from 1",
@@ -129,6 +133,11 @@ class Settings:
     capture_content: str | None = _setting(
         None, "OTEL_CALLBACKS_CAPTURE_CONTENT", parsing.content, parsing.ANY_CONTENT_MODE,
         "Where messages, tools' arguments and results, queries and documents go; stronger than OpenTelemetry's own variable.",
+        fallback="NO_CONTENT",
+    )  # fmt: skip
+    content_fields: tuple[str, ...] | None = _setting(
+        None, "OTEL_CALLBACKS_CONTENT_FIELDS", parsing.content_fields, f"{', '.join(parsing.CONTENT_FIELDS)}, with commas between",
+        "Which content is captured where content is captured at all; by default every field.", fallback=(),
     )  # fmt: skip
     genai_content: str = _setting(
         "NO_CONTENT", "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", parsing.content_mode,
@@ -149,7 +158,7 @@ class Settings:
     )  # fmt: skip
     redactors: tuple[str, ...] | None = _setting(
         None, "OTEL_CALLBACKS_REDACTORS", parsing.redactors, f"{', '.join(parsing.REDACTORS)}, with commas between",
-        "What is taken out of every text, beside secrets, which always are.",
+        "What is taken out of every text, beside secrets, which always are.", fallback=parsing.REDACTORS,
     )  # fmt: skip
     completion_hook: str | None = _setting(
         None, "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK", parsing.string,
@@ -344,8 +353,9 @@ def _read(
         message = row.refuse(name, text)
         if report is None:
             raise ConfigurationError(message) from None
-        report(f"{message} The default is used.")
-        return row.default
+        used = "The default is" if row.fallback is row.default else "What records the least is"
+        report(f"{message} {used} used.")
+        return row.fallback
 
 
 def _argument(row: Variable, value: Any) -> Any:

@@ -6,7 +6,7 @@ is not wanted is not looked at. Redaction comes before any limit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
@@ -84,26 +84,35 @@ ATTRIBUTES: Final = {
     "input_messages": semconv.INPUT_MESSAGES,
     "output_messages": semconv.OUTPUT_MESSAGES,
 }
-_SAID: Final = (
-    *ATTRIBUTES.values(),
-    semconv.TOOL_CALL_ARGUMENTS,
-    semconv.TOOL_CALL_RESULT,
-    semconv.RETRIEVAL_QUERY,
-    semconv.RETRIEVAL_DOCUMENTS,
-)
+FIELDS: Final = {
+    **ATTRIBUTES,
+    "tool_arguments": semconv.TOOL_CALL_ARGUMENTS,
+    "tool_results": semconv.TOOL_CALL_RESULT,
+    "retrieval_query": semconv.RETRIEVAL_QUERY,
+    "retrieval_documents": semconv.RETRIEVAL_DOCUMENTS,
+}
+"""All content that there is: the names by which it is allowed, and the attributes that it stands in."""
 _MARK_LENGTH: Final = 64
 
 
 class Capture:
-    """The content policy of one handler: one of where, how much, and through which redactors."""
+    """The content policy of one handler: one of where, how much, through which redactors, and of what."""
 
     def __init__(
-        self, where: Where, limits: Limits, redactors: Sequence[Redactor] = (), hook: Hook | None = None
+        self,
+        where: Where,
+        limits: Limits,
+        redactors: Sequence[Redactor] = (),
+        hook: Hook | None = None,
+        fields: Collection[str] = tuple(FIELDS),
     ) -> None:
+        """*fields*: of `FIELDS`, what may be looked at at all."""
         self.where = where
         self.limits = limits
         self.hook = hook
-        self.recorded = where is not Where.NO_CONTENT
+        self.fields = frozenset(fields)
+        # An error quotes arguments as well as answers: it may be whole where all of that may be said.
+        self.recorded = where is not Where.NO_CONTENT and self.fields.issuperset(FIELDS)
         self.always = hook is not None
         self._redactors = tuple(redactors)
         self._on_spans = where in (Where.SPAN_ONLY, Where.SPAN_AND_EVENT)
@@ -128,30 +137,34 @@ class Capture:
             if self._on_spans or self._in_events or self.hook is not None:
                 self._ask(run, given, mapping(extra.get("invocation_params")))
         elif run.kind is RunKind.CHAIN:
-            if self._hears(run) and not _is_not_yet(given):
+            if "input_messages" in self.fields and self._hears(run) and not _is_not_yet(given):
                 run.attributes.pop(semconv.INPUT_MESSAGES, None)
                 scrub = self._scrub()
                 self._keep(run, scrub, *messages.said_to(given, scrub), "input_messages")
         elif self._on_spans and run.kind is RunKind.TOOL:
-            self._write(run, semconv.TOOL_CALL_ARGUMENTS, given, wrapped="input")
-        elif self._on_spans:
+            if "tool_arguments" in self.fields:
+                self._write(run, semconv.TOOL_CALL_ARGUMENTS, given, wrapped="input")
+        elif self._on_spans and "retrieval_query" in self.fields:
             self._write_text(run, semconv.RETRIEVAL_QUERY, given)
 
     def ended(self, run: Run, output: object) -> None:
         """Take down what came out, as far as there is anything."""
-        if run.kind in _MODELS:
-            if self._on_spans or self._in_events or self.hook is not None:
+        if run.kind in _MODELS or run.kind is RunKind.CHAIN:
+            if "output_messages" not in self.fields:
+                return
+            if run.kind is RunKind.CHAIN:
+                if self._hears(run):
+                    scrub = self._scrub()
+                    self._keep(run, scrub, *messages.said_by(output, scrub), "output_messages")
+            elif self._on_spans or self._in_events or self.hook is not None:
                 scrub = self._scrub()
                 self._keep(run, scrub, messages.generations(output, scrub), 0, "output_messages")
-        elif run.kind is RunKind.CHAIN:
-            if self._hears(run):
-                scrub = self._scrub()
-                self._keep(run, scrub, *messages.said_by(output, scrub), "output_messages")
         elif output is not None and self._on_spans:
-            if run.kind is RunKind.TOOL:
+            if run.kind is not RunKind.TOOL:
+                if "retrieval_documents" in self.fields:
+                    self._write_documents(run, output)
+            elif "tool_results" in self.fields:
                 self._write(run, semconv.TOOL_CALL_RESULT, messages.result_of(output), wrapped="result")
-            else:
-                self._write_documents(run, output)
 
     def closed(self, run: Run) -> None:
         """Ask the hook: of a run that is cut short as well, whose output nobody told."""
@@ -168,14 +181,15 @@ class Capture:
 
     def _ask(self, run: Run, given: object, parameters: Mapping[str, Any]) -> None:
         scrub = self._scrub()
-        definitions = parts.definitions(parameters.get("tools") or parameters.get("functions"), scrub)
-        instructions = parts.instructions(parameters.get("instructions") or parameters.get("system"), scrub)
-        if definitions:
-            self._keep(run, scrub, definitions, 0, "tool_definitions")
-        if instructions:
-            self._keep(run, scrub, instructions, 0, "system_instructions")
-        asked = first(given) if run.kind is RunKind.CHAT_MODEL else given
-        self._keep(run, scrub, *messages.conversation(asked, scrub), "input_messages")
+        if "tool_definitions" in self.fields:
+            definitions = parts.definitions(parameters.get("tools") or parameters.get("functions"), scrub)
+            self._keep(run, scrub, definitions or [], 0, "tool_definitions")
+        if "system_instructions" in self.fields:
+            said = parts.instructions(parameters.get("instructions") or parameters.get("system"), scrub)
+            self._keep(run, scrub, said or [], 0, "system_instructions")
+        if "input_messages" in self.fields:
+            asked = first(given) if run.kind is RunKind.CHAT_MODEL else given
+            self._keep(run, scrub, *messages.conversation(asked, scrub), "input_messages")
 
     def _keep(self, run: Run, scrub: Scrub, said: list[dict[str, Any]], left_out: int, field: str) -> None:
         """Limit what was *said*, write it to the span and keep it for events and the hook, as it is wanted."""
@@ -253,7 +267,7 @@ class Capture:
 
     def _room(self, run: Run, *, output: bool) -> int:
         """Return the bytes that the next attribute of a span may have."""
-        spent = sum(size(value) for name in _SAID if type(value := run.attributes.get(name)) is str)
+        spent = sum(size(value) for name in FIELDS.values() if type(value := run.attributes.get(name)) is str)
         total = self.limits.span if output else self.limits.span * _INPUT_QUARTERS // 4
         return max(0, min(self.limits.attribute, total - spent))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from otel_callbacks import parsing
-from otel_callbacks.core.content import Capture, Limits, Where
+from otel_callbacks.core.content import FIELDS, Capture, Limits, Where
 from otel_callbacks.core.redact import Redactor
 from otel_callbacks.errors import ConfigurationError
 from otel_callbacks.otel.completion_hook import completion_hook
@@ -56,12 +56,32 @@ def longest_value(provider: object) -> int | None:
     return found if type(found) is int else None
 
 
+def allowed(asked: Sequence[str] | None, settings: Settings) -> Sequence[str]:
+    """Return which fields of content may be looked at: a handler's ``content_fields``, else the environment's, else all.
+
+    Raises: ConfigurationError: one that is *asked* for does not exist.
+    """
+    if asked is None:
+        return tuple(FIELDS) if settings.content_fields is None else settings.content_fields
+    names = asked.split(",") if isinstance(asked, str) else asked
+    found = [str(name).strip().lower() for name in names]
+    for name in found:
+        if name not in FIELDS:
+            raise ConfigurationError(
+                f"content_fields={name[:80]!r} is not allowed. Allowed: {', '.join(parsing.CONTENT_FIELDS)}."
+            )
+    return found
+
+
 def content_policy(
-    asked: bool | str | None, settings: Settings, redactors: Sequence[Redactor]
+    asked: bool | str | None,
+    settings: Settings,
+    redactors: Sequence[Redactor],
+    fields: Sequence[str] | None = None,
 ) -> Capture | None:
     """Return the policy; None if nothing is to be taken down."""
-    wanted = where(asked, settings)
+    wanted, names = where(asked, settings), allowed(fields, settings)
     hook = completion_hook(settings.completion_hook) if settings.completion_hook else None
     if wanted is Where.NO_CONTENT and hook is None:
         return None
-    return Capture(wanted, limits(settings), redactors, hook)
+    return Capture(wanted, limits(settings), redactors, hook, names)

@@ -11,14 +11,18 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.documents import Document
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
+from pydantic import ValidationError
 
 from otel_callbacks import AsyncOTelCallbackHandler, OTelCallbackHandler, instrument, semconv, uninstrument
+from otel_callbacks.core.content import FIELDS, Capture
 from otel_callbacks.errors import ConfigurationError
+from otel_callbacks.parsing import CONTENT_FIELDS
 from tests.fakes import AsyncChat, Chat, Text
 from tests.schemas import read
 
@@ -251,6 +255,60 @@ def test_the_switch(
 def test_a_wrong_argument_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="SPAN_AND_EVENT"):
         OTelCallbackHandler(capture_content="everything")
+
+
+FIELDS_ASKED: list[tuple[str | None, Any, set[str]]] = [
+    (None, None, set(FIELDS)),
+    ("output_messages, TOOL_RESULTS", None, {"output_messages", "tool_results"}),
+    ("output_messages", ["input_messages"], {"input_messages"}),
+    ("output_messages", "tool_results,input_messages", {"tool_results", "input_messages"}),
+    ("output_mesages", None, set()),  # a slip of the pen must not be the opposite of what was meant
+    ("nothing", ["input_messages"], {"input_messages"}),
+    (None, [], set()),
+]
+
+
+@pytest.mark.parametrize(("variable", "argument", "expected"), FIELDS_ASKED)
+def test_the_fields_that_are_allowed(
+    variable: str | None, argument: Any, expected: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if variable is not None:
+        monkeypatch.setenv("OTEL_CALLBACKS_CONTENT_FIELDS", variable)
+    handler = OTelCallbackHandler(capture_content=True, content_fields=argument)
+    restored: Any = pickle.loads(pickle.dumps(handler))  # noqa: S301 - our own
+    for one in (handler._policy.content, restored._policy.content):
+        assert isinstance(one, Capture)
+        assert one.fields == expected
+    assert OTelCallbackHandler(content_fields=argument)._policy.content is None  # off stays off
+
+
+def test_a_field_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="retrieval_documents"):
+        OTelCallbackHandler(content_fields=["prompts"])
+
+
+def test_the_fields_of_the_switch_are_those_of_the_policy() -> None:
+    assert set(CONTENT_FIELDS) == set(FIELDS)
+
+
+def test_with_output_messages_alone_nothing_else_that_was_said_leaves(
+    provider: TracerProvider, exporter: InMemorySpanExporter
+) -> None:
+    handler = instrument(provider, capture_content=SPANS, content_fields=["output_messages"])
+    try:
+        Chat().invoke([SystemMessage("CANARY"), HumanMessage("CANARY")])
+        weather.invoke({"city": "CANARY"})
+        RunnableLambda(lambda _: "an answer").invoke("CANARY")
+        with pytest.raises(ValidationError):
+            weather.invoke({"city": ["CANARY"]})
+    finally:
+        uninstrument()
+    said = [dict(span.attributes or {}) for span in exporter.get_finished_spans()]
+    assert [semconv.OUTPUT_MESSAGES in attributes for attributes in said] == [True, False, True, False]
+    everything = "".join(span.to_json() for span in exporter.get_finished_spans())
+    assert "CANARY" not in everything
+    assert "an answer" in everything
+    assert handler._policy.content is not None
 
 
 def test_limits_come_from_the_environment_and_stay_below_the_sdks(monkeypatch: pytest.MonkeyPatch) -> None:

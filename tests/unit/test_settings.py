@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otel_callbacks import parsing
 from otel_callbacks.errors import ConfigurationError
 from otel_callbacks.settings import SHOWN_CHARACTERS, VARIABLES, Settings
 
@@ -176,6 +177,21 @@ def test_lenient_reports_and_uses_the_default_of_the_wrong_variable_only() -> No
     assert len(said) == 1
     assert "OTEL_CALLBACKS_MAX_OPEN_RUNS='-1'" in said[0]
     assert Settings.lenient(env) == settings
+
+
+def test_what_keeps_things_private_is_never_less_private_for_being_wrong() -> None:
+    said: list[str] = []
+    wrong = {
+        "OTEL_CALLBACKS_CAPTURE_CONTENT": "nil",
+        "OTEL_CALLBACKS_CONTENT_FIELDS": "output_mesages",
+        "OTEL_CALLBACKS_CAPTURE_ERRORS": "never",
+        "OTEL_CALLBACKS_REDACTORS": "email",
+    }
+    settings = Settings.lenient(wrong, said.append)
+    assert (settings.capture_content, settings.content_fields) == ("NO_CONTENT", ())
+    assert (settings.capture_errors, settings.redactors) == (False, parsing.REDACTORS)
+    assert len(said) == 4
+    assert all(line.endswith(" What records the least is used.") for line in said)
 
 
 @given(st.dictionaries(st.sampled_from([name for row in VARIABLES for name in row.names]), st.text()))

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
 from otel_callbacks import semconv
-from otel_callbacks.core.content import Capture, Held, Limits, Taken, Where
+from otel_callbacks.core.content import ATTRIBUTES, FIELDS, Capture, Held, Limits, Taken, Where
 from otel_callbacks.core.events import RunKind
 from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.redact import MASK, WITHHELD
@@ -81,6 +81,58 @@ def test_what_no_event_says_is_not_looked_at_for_events(where: Where, kind: RunK
     capture.started(run, given, given, {})
     capture.ended(run, given)
     assert (run.attributes, run.content, type(given).calls) == ({}, None, 0)
+
+
+WRITTEN: dict[str, tuple[RunKind, Operation | None]] = {
+    **dict.fromkeys(ATTRIBUTES, (RunKind.CHAT_MODEL, Operation.CHAT)),
+    **dict.fromkeys(("tool_arguments", "tool_results"), (RunKind.TOOL, Operation.EXECUTE_TOOL)),
+    **dict.fromkeys(("retrieval_query", "retrieval_documents"), (RunKind.RETRIEVER, Operation.RETRIEVAL)),
+}
+GIVEN: dict[RunKind, tuple[Any, Any]] = {
+    RunKind.CHAT_MODEL: (ASKED, ANSWER),
+    RunKind.CHAIN: ("question", "answer"),
+    RunKind.TOOL: ({"q": "x"}, "done"),
+    RunKind.RETRIEVER: ("question", [Document("text")]),
+}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("kind", GIVEN)
+def test_a_field_alone_is_captured_where_no_other_is_allowed(field: str, kind: RunKind) -> None:
+    run = run_of(kind, Operation.INVOKE_AGENT if kind is RunKind.CHAIN else None)
+    capture = Capture(Where.SPAN_AND_EVENT, Limits(), fields=[field])
+    given, output = GIVEN[kind]
+    capture.started(run, given, None, TOOLS)
+    capture.ended(run, output)
+    expected = kind is WRITTEN[field][0] or (kind is RunKind.CHAIN and field.endswith("_messages"))
+    assert set(run.attributes) == ({FIELDS[field]} if expected else set())
+    if kind is RunKind.CHAT_MODEL and expected:
+        assert isinstance(run.content, Taken)
+        assert [name for name in ATTRIBUTES if getattr(run.content, name) is not None] == [field]
+    else:
+        assert run.content is None
+
+
+@pytest.mark.parametrize("kind", RunKind)
+def test_a_field_that_is_not_allowed_is_not_looked_at_and_no_hook_sees_it(kind: RunKind) -> None:
+    seen: list[Taken] = []
+
+    def hook(_run: Run, taken: Taken) -> Taken:
+        seen.append(taken)
+        return taken
+
+    run, given = run_of(kind, Operation.INVOKE_AGENT), hostile.hostile()
+    capture = Capture(Where.SPAN_AND_EVENT, Limits(), hook=hook, fields=())
+    capture.started(run, given, given, {"invocation_params": {"tools": given, "system": given}})
+    capture.ended(run, given)
+    capture.closed(run)
+    assert (run.attributes, run.content, type(given).calls, seen) == ({}, None, 0, [])
+
+
+def test_errors_lose_what_they_quote_unless_every_field_is_allowed() -> None:
+    assert Capture(Where.SPAN_ONLY, Limits()).recorded
+    assert not Capture(Where.SPAN_ONLY, Limits(), fields=["input_messages", "output_messages"]).recorded
+    assert not Capture(Where.NO_CONTENT, Limits()).recorded
 
 
 def test_a_text_model_has_prompts() -> None:
