@@ -131,7 +131,7 @@ def snapshot(found: Any) -> Mapping[str, Any]:
 
 def _key(key: object) -> bytes:
     """Return a pair's key as a field, and the tag of its value: all that a KeyValue has in front of its value."""
-    made = _FIRST.field(text(key)) + _VALUE.tag
+    made = _FIRST.field(text(key) if key is not None else b"None") + _VALUE.tag
     if type(key) is str and len(key) <= _MAX_KEY_LENGTH:
         if len(_keys) >= _MAX_KEYS:
             _keys.clear()
