@@ -24,6 +24,7 @@ from otel_callbacks.core import frameworks
 from otel_callbacks.core.content import Capture
 from otel_callbacks.core.engine import Engine
 from otel_callbacks.core.events import RunKind
+from otel_callbacks.core.patience import Patience
 from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.redact import Redactor
 from otel_callbacks.core.shield import Shield
@@ -73,7 +74,8 @@ class BoundHandler(BaseCallbackHandler):
         self._policy = Policy(
             capture_errors=settings.capture_errors if capture_errors is None else capture_errors,
             redactors=redactors,
-            content=content_policy(capture_content, settings, redactors, content_fields),
+            patience=Patience(settings.redaction_budget_ms * 1_000_000),
+            content=content_policy(capture_content, settings, content_fields),
             mappers=prices.before(chosen) if settings.cost else chosen,
             max_length=settings.max_value_length,
             raise_errors=raise_errors,

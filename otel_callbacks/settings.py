@@ -160,6 +160,10 @@ class Settings:
         None, "OTEL_CALLBACKS_REDACTORS", parsing.redactors, f"{', '.join(parsing.REDACTORS)}, with commas between",
         "What is taken out of every text, beside secrets, which always are.", fallback=parsing.REDACTORS,
     )  # fmt: skip
+    redaction_budget_ms: int = _setting(
+        1_000, "OTEL_CALLBACKS_REDACTION_BUDGET_MS", parsing.count, "a whole number of milliseconds from 1",
+        "Milliseconds that a handler's redactors may take in one run; then what is left of its texts is withheld.",
+    )  # fmt: skip
     completion_hook: str | None = _setting(
         None, "OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK", parsing.string,
         "the name of an entry point in the group opentelemetry_genai_completion_hook",

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from otel_callbacks import semconv
-from otel_callbacks.core import calls, embedding, failures, mapping, notes, response
+from otel_callbacks.core import calls, embedding, failures, mapping, notes, redaction, response
 from otel_callbacks.core.events import RunEnded, RunKind
 from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.runs import Run, Steps
@@ -43,8 +43,8 @@ def read_output(run: Run, output: object, ended: RunEnded) -> None:
         ended.attributes = embedding.of_answer(output)
 
 
-def read_error(policy: Policy, error: object, ended: RunEnded) -> None:
-    """Read what a run was ended by into *ended*: control flow has no error type, a cancellation has no failure."""
+def read_error(run: Run, error: object, ended: RunEnded) -> None:
+    """Read what *run* was ended by into *ended*: control flow has no error type, a cancellation has no failure."""
     ended.outcome = failures.outcome_of(error)
     if ended.outcome in failures.CONTROL_FLOW:
         if ended.outcome is Outcome.INTERRUPTED:
@@ -52,13 +52,18 @@ def read_error(policy: Policy, error: object, ended: RunEnded) -> None:
         return
     ended.error_type = failures.type_of(error)
     if ended.outcome is None:
+        policy: Policy = run.policy
         ended.failure = failure = failures.failure_of(error, capture=policy.capture_errors)
         if failure.message is not None and not (policy.content is not None and policy.content.recorded):
             failure.message = failures.without_quotes(error, failure.message)
         if failure.message is not None:
-            failure.message = policy.error_text(failure.message, failures.MAX_MESSAGE_LENGTH)
+            failure.message = redaction.error_text(
+                failure.message, failures.MAX_MESSAGE_LENGTH, run.redactors
+            )
         if failure.stacktrace is not None:
-            failure.stacktrace = policy.error_text(failure.stacktrace, failures.MAX_STACK_LENGTH + 1)
+            failure.stacktrace = redaction.error_text(
+                failure.stacktrace, failures.MAX_STACK_LENGTH + 1, run.redactors
+            )
 
 
 def cut_short(run: Run, ended: RunEnded) -> RunEnded:
@@ -83,7 +88,7 @@ def complete(run: Run, ended: RunEnded) -> Sequence[Exception]:
     """Bring the run's attributes to their final state; return what the user's mappers raised."""
     attributes = run.attributes
     if ended.attributes:
-        attributes.update(run.policy.finished(ended.attributes))
+        attributes.update(redaction.finished(ended.attributes, run.redactors))
     if run.first_chunk_ns or run.retries or run.steps is not None:
         _add_counts(run, attributes)
     if ended.reason is not None or ended.outcome is not None or ended.error_type is not None:

@@ -16,7 +16,6 @@ from otel_callbacks.core import messages, parts, values
 from otel_callbacks.core.events import RunKind
 from otel_callbacks.core.fit import dumps, fitted, fitted_list, size
 from otel_callbacks.core.reading import first, mapping, sequence
-from otel_callbacks.core.redact import Redactor
 from otel_callbacks.core.runs import Run
 from otel_callbacks.core.scrub import Scrub
 from otel_callbacks.semconv import Operation
@@ -96,13 +95,12 @@ _MARK_LENGTH: Final = 64
 
 
 class Capture:
-    """The content policy of one handler: one of where, how much, through which redactors, and of what."""
+    """The content policy of one handler: where to, how much, and of what; its redactors are the run's."""
 
     def __init__(
         self,
         where: Where,
         limits: Limits,
-        redactors: Sequence[Redactor] = (),
         hook: Hook | None = None,
         fields: Collection[str] = tuple(FIELDS),
     ) -> None:
@@ -114,7 +112,6 @@ class Capture:
         # An error quotes arguments as well as answers: it may be whole where all of that may be said.
         self.recorded = where is not Where.NO_CONTENT and self.fields.issuperset(FIELDS)
         self.always = hook is not None
-        self._redactors = tuple(redactors)
         self._on_spans = where in (Where.SPAN_ONLY, Where.SPAN_AND_EVENT)
         self._in_events = where in (Where.EVENT_ONLY, Where.SPAN_AND_EVENT)
 
@@ -139,7 +136,7 @@ class Capture:
         elif run.kind is RunKind.CHAIN:
             if "input_messages" in self.fields and self._hears(run) and not _is_not_yet(given):
                 run.attributes.pop(semconv.INPUT_MESSAGES, None)
-                scrub = self._scrub()
+                scrub = self._scrub(run)
                 self._keep(run, scrub, *messages.said_to(given, scrub), "input_messages")
         elif self._on_spans and run.kind is RunKind.TOOL:
             if "tool_arguments" in self.fields:
@@ -154,10 +151,10 @@ class Capture:
                 return
             if run.kind is RunKind.CHAIN:
                 if self._hears(run):
-                    scrub = self._scrub()
+                    scrub = self._scrub(run)
                     self._keep(run, scrub, *messages.said_by(output, scrub), "output_messages")
             elif self._on_spans or self._in_events or self.hook is not None:
-                scrub = self._scrub()
+                scrub = self._scrub(run)
                 self._keep(run, scrub, messages.generations(output, scrub), 0, "output_messages")
         elif output is not None and self._on_spans:
             if run.kind is not RunKind.TOOL:
@@ -180,7 +177,7 @@ class Capture:
         )
 
     def _ask(self, run: Run, given: object, parameters: Mapping[str, Any]) -> None:
-        scrub = self._scrub()
+        scrub = self._scrub(run)
         if "tool_definitions" in self.fields:
             definitions = parts.definitions(parameters.get("tools") or parameters.get("functions"), scrub)
             self._keep(run, scrub, definitions or [], 0, "tool_definitions")
@@ -229,7 +226,7 @@ class Capture:
         """Write a tool's arguments or result: an object, what is none wrapped in one."""
         if given is None:
             return
-        scrub = self._scrub()
+        scrub = self._scrub(run)
         blocks = sequence(given)
         said = scrub.whole(given) if not blocks else _blocks(blocks, scrub)
         if type(said) is not dict:
@@ -243,13 +240,13 @@ class Capture:
     def _write_text(self, run: Run, name: str, given: object) -> None:
         text = values.string(given)
         if text is not None:
-            scrub = self._scrub(max(1, self._room(run, output=False) - _MARK_LENGTH))
+            scrub = self._scrub(run, max(1, self._room(run, output=False) - _MARK_LENGTH))
             run.attributes[name] = scrub.say(text)
             if scrub.cut:
                 run.attributes[semconv.CONTENT_TRUNCATED] = True
 
     def _write_documents(self, run: Run, output: object) -> None:
-        scrub = self._scrub()
+        scrub = self._scrub(run)
         found = messages.documents(output, scrub)
         # The first documents are the best: those are kept, so they are the last ones of the list that is cut.
         found.reverse()
@@ -262,8 +259,8 @@ class Capture:
 
     # -- limits --------------------------------------------------------------------------------------------------------
 
-    def _scrub(self, budget: int | None = None) -> Scrub:
-        return Scrub(self.limits.span if budget is None else budget, self.limits.string, self._redactors)
+    def _scrub(self, run: Run, budget: int | None = None) -> Scrub:
+        return Scrub(self.limits.span if budget is None else budget, self.limits.string, run.redactors)
 
     def _room(self, run: Run, *, output: bool) -> int:
         """Return the bytes that the next attribute of a span may have."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from otel_callbacks import semconv
-from otel_callbacks.core import completion, mapping, normalize, notes, starting
+from otel_callbacks.core import completion, mapping, normalize, notes, redaction, starting
 from otel_callbacks.core.clock import Clock, SystemClock
 from otel_callbacks.core.events import Description, RunEnded, RunKind, RunNoted
 from otel_callbacks.core.policy import Policy
@@ -165,8 +165,8 @@ class Engine:
             run = self._run_to_note(policy, run_id)
             if run is not None:
                 run.touched_ns = now = self._monotonic_ns()
-                note = RunNoted(now + run.offset_ns, policy.name(name), policy.noted(attributes))
-                self._sink.note(run, note)
+                said = redaction.noted(attributes, run.redactors)
+                self._sink.note(run, RunNoted(now + run.offset_ns, redaction.name(name, run.redactors), said))
         except Exception as fault:
             self._shield.fault("note", fault, reraise=policy.raise_errors)
 
@@ -217,7 +217,7 @@ class Engine:
                     if run.kind is not RunKind.CHAIN:
                         completion.read_output(run, output, ended)
                     if error is not _NO_ERROR:
-                        completion.read_error(run.policy, error, ended)
+                        completion.read_error(run, error, ended)
                     if content is not None:
                         if given is not None:
                             content.started(run, given, None, EMPTY)
@@ -272,7 +272,7 @@ class Engine:
         self._early[key] = None
         ended.reason = EndReason.START_MISSING
         description = mapping.undescribed(run)
-        run.attributes = policy.described(run.attributes)
+        run.attributes = redaction.described(run.attributes, run.redactors)
         self._sink.open(run, description, above, None, framework=True)
         self._table.remember(key, run.reference)
         return run

@@ -8,12 +8,13 @@ error callback arrives here, on the same thread, in the middle.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from itertools import islice
 from typing import Any, Final, Protocol
 
 from otel_callbacks.core.events import RunKind
+from otel_callbacks.core.redact import Redactor
 from otel_callbacks.core.values import AttributeValue
 from otel_callbacks.semconv import Operation
 
@@ -69,6 +70,7 @@ class Run:
         "parent",
         "parent_key",
         "policy",
+        "redactors",
         "reference",
         "retries",
         "span",
@@ -89,6 +91,7 @@ class Run:
         self.parent = parent  # if it was open at the start
         self.parent_key: int | None = None  # whether anything is known of it or not
         self.policy = policy  # of the handler that started the run; its identity tells handlers apart
+        self.redactors: Sequence[Redactor] = ()  # the policy's, as long as they are quick enough
         self.tags = tags  # the dispatcher's own object: a second delivery of one start brings the very same
         self.name: str | None = None
         self.span_name = ""  # the span's at its end, where that is another than at its start

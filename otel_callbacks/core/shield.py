@@ -19,6 +19,10 @@ _COMPLAINT: Final = (
     "otel-callbacks: %s in %s; the application is not affected, this span may say less. "
     "OTelCallbackHandler(raise_errors=True) shows where it comes from."
 )
+_SLOW: Final = (
+    "otel-callbacks: redactors took more than %d ms in one run; the texts of it that were left are withheld. "
+    "OTEL_CALLBACKS_REDACTION_BUDGET_MS gives them more."
+)
 
 
 class Shield:
@@ -40,11 +44,19 @@ class Shield:
         if reraise:
             raise error
         self.count(f"fault_{where}")
+        try:
+            self._say(where, _COMPLAINT, type_name(error), where)
+        except Exception:  # noqa: BLE001 - the application's log handlers, or no stack left: nobody else to tell
+            self.count("log_failed")
+
+    def slow(self, budget_ns: int) -> None:
+        """Take it that a run's redactors have spent their time. Called where whatever raises costs the text alone."""
+        self.count("redactor_slow")
+        self._say("redactor_slow", _SLOW, budget_ns // 1_000_000)
+
+    def _say(self, what: str, message: str, *values: object) -> None:
         now = time.monotonic_ns()
-        said = self._said_ns.get(where)
+        said = self._said_ns.get(what)
         if said is None or now - said >= LOG_INTERVAL_NS:
-            self._said_ns[where] = now
-            try:
-                logger.warning(_COMPLAINT, type_name(error), where)
-            except Exception:  # noqa: BLE001 - the application's log handlers, or no stack left: nobody else to tell
-                self.count("log_failed")
+            self._said_ns[what] = now
+            logger.warning(message, *values)

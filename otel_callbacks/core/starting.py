@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from otel_callbacks import semconv
-from otel_callbacks.core import mapping, normalize
+from otel_callbacks.core import mapping, normalize, redaction
 from otel_callbacks.core.clock import Clock
 from otel_callbacks.core.events import Description, RunKind
 from otel_callbacks.core.policy import Policy
@@ -37,6 +37,8 @@ def made(
     parent = table.open.get(parent_key) if parent_key is not None else None
     run = Run(key, run_text, kind, parent, policy, tags)
     run.parent_key = parent_key
+    if policy.redactors:
+        run.redactors = policy.patience.with_(policy.redactors, shield.slow)
     run.attributes[semconv.RUN_ID] = run_text
     if parent is not None:
         run.attributes[semconv.RUN_PARENT_ID] = parent.id if not parent.hidden else _shown(parent).id
@@ -72,11 +74,11 @@ def described(
         # A run that we cannot describe is still a run: time, parent and outcome are worth having.
         shield.fault("describe", fault, reraise=policy.raise_errors)
         description = mapping.undescribed(run)
-    run.attributes = policy.described(run.attributes)
-    name = policy.name(description.name)
+    run.attributes = redaction.described(run.attributes, run.redactors)
+    name = redaction.name(description.name, run.redactors)
     if name is not description.name:
         description = replace(description, name=name)
-        run.name = policy.name(run.name) if run.name is not None else None
+        run.name = redaction.name(run.name, run.redactors) if run.name is not None else None
     run.operation = description.operation
     return description
 

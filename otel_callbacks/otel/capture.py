@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from otel_callbacks import parsing
 from otel_callbacks.core.content import FIELDS, Capture, Limits, Where
-from otel_callbacks.core.redact import Redactor
 from otel_callbacks.errors import ConfigurationError
 from otel_callbacks.otel.completion_hook import completion_hook
 from otel_callbacks.settings import Settings
@@ -76,7 +75,6 @@ def allowed(asked: Sequence[str] | None, settings: Settings) -> Sequence[str]:
 def content_policy(
     asked: bool | str | None,
     settings: Settings,
-    redactors: Sequence[Redactor],
     fields: Sequence[str] | None = None,
 ) -> Capture | None:
     """Return the policy; None if nothing is to be taken down."""
@@ -84,4 +82,4 @@ def content_policy(
     hook = completion_hook(settings.completion_hook) if settings.completion_hook else None
     if wanted is Where.NO_CONTENT and hook is None:
         return None
-    return Capture(wanted, limits(settings), redactors, hook, names)
+    return Capture(wanted, limits(settings), hook, names)

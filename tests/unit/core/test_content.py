@@ -352,9 +352,8 @@ def test_redactors_see_each_text_and_fail_closed() -> None:
         return text.upper()
 
     run = run_of(RunKind.TOOL)
-    Capture(Where.SPAN_ONLY, Limits(), [upper]).started(
-        run, {"a": "x", "b": ["bad", "y"], "bad": 1}, None, {}
-    )
+    run.redactors = [upper]
+    Capture(Where.SPAN_ONLY, Limits()).started(run, {"a": "x", "b": ["bad", "y"], "bad": 1}, None, {})
     assert read(semconv.TOOL_CALL_ARGUMENTS, run.attributes[semconv.TOOL_CALL_ARGUMENTS]) == {
         "A": "X",
         "B": [WITHHELD, "Y"],
@@ -371,7 +370,7 @@ def test_a_hook_gets_what_was_said_and_what_it_makes_of_it_is_recorded() -> None
         return Taken(None, OUT, taken.system_instructions, taken.tool_definitions)
 
     run = run_of(RunKind.CHAT_MODEL, Operation.CHAT)
-    capture = Capture(Where.SPAN_AND_EVENT, Limits(), (), hook)
+    capture = Capture(Where.SPAN_AND_EVENT, Limits(), hook)
     capture.started(run, ASKED, None, TOOLS)
     capture.ended(run, {"generations": [[{"text": "changed"}]]})
     capture.closed(run)
@@ -393,7 +392,7 @@ def test_a_hook_is_asked_whatever_is_captured_and_no_event_has_what_it_got(
         return taken
 
     run = run_of(kind, Operation.INVOKE_AGENT)
-    capture = Capture(where, Limits(), (), hook)
+    capture = Capture(where, Limits(), hook)
     capture.started(run, ASKED if kind is RunKind.CHAT_MODEL else "question", None, {})
     assert isinstance(
         run.content, Held
@@ -411,6 +410,6 @@ def test_a_hook_is_not_asked_about_nothing() -> None:
 
     for kind in RunKind:
         run = run_of(kind)
-        capture = Capture(Where.NO_CONTENT, Limits(), (), hook)
+        capture = Capture(Where.NO_CONTENT, Limits(), hook)
         capture.started(run, None, None, {})
         capture.ended(run, None)

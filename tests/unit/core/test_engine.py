@@ -19,6 +19,7 @@ from otel_callbacks.core.events import RunKind
 from otel_callbacks.core.frameworks import body_run, register
 from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.redact import are_clean, redact, secrets
+from otel_callbacks.core.redaction import described, noted, redacted
 from otel_callbacks.core.runs import Run, RunTable
 from otel_callbacks.core.shield import Shield
 from otel_callbacks.semconv import EndReason
@@ -278,22 +279,21 @@ def test_what_is_no_secret_stays(text: str) -> None:
 
 
 def test_a_start_whose_values_have_all_been_seen_is_taken_as_it_is() -> None:
-    policy = Policy()
     ids: dict[str, Any] = {"langchain.run.id": "1", "langchain.run.parent_id": "2"}
     first = {**ids, "langchain.tags": ("a", "b"), "n": 1, "langchain.metadata.a": "text"}
-    assert policy.described(first) is first
+    assert described(first, ()) is first
     assert are_clean([*first.values()][2:])
     hiding = {**ids, "langchain.tags": ("a", "sk-abcdefghijkl"), "n": 1}
-    assert policy.described(hiding) == {**ids, "langchain.tags": ("a", "[redacted]"), "n": 1}
-    assert Policy(redactors=(str.upper,)).described(first)["langchain.metadata.A"] == "TEXT"
-    hidden = Policy(redactors=(lambda _: "?",)).described({**first, "langchain.metadata.b": 5})
+    assert described(hiding, ()) == {**ids, "langchain.tags": ("a", "[redacted]"), "n": 1}
+    assert described(first, (str.upper,))["langchain.metadata.A"] == "TEXT"
+    hidden = described({**first, "langchain.metadata.b": 5}, (lambda _: "?",))
     assert (hidden["langchain.metadata.?"], hidden["langchain.metadata.?#2"]) == ("?", 5)
-    assert policy.noted({"a": "sk-abcdefghijkl", "n": 1}) == {"a": "[redacted]", "n": 1}
+    assert noted({"a": "sk-abcdefghijkl", "n": 1}, ()) == {"a": "[redacted]", "n": 1}
 
 
 def test_redactors_run_in_order() -> None:
     assert redact("a", [lambda text: text + "b", lambda text: text + "c"]) == "abc"
-    assert Policy(redactors=(str.upper,)).redacted({"n": 1, "l": (1, 2), "t": ("a",)}) == {
+    assert redacted({"n": 1, "l": (1, 2), "t": ("a",)}, (str.upper,)) == {
         "n": 1,
         "l": (1, 2),
         "t": ("A",),
@@ -467,7 +467,7 @@ def test_a_run_that_is_cut_short_is_handed_to_its_hook() -> None:
         return taken
 
     under = engine(Broken())
-    policy = Policy(content=Capture(Where.NO_CONTENT, Limits(), (), hook))
+    policy = Policy(content=Capture(Where.NO_CONTENT, Limits(), hook))
     for _ in range(2):
         under.start(
             RunKind.CHAT_MODEL, policy, uuid.uuid4(), None, None, [], None, {}, framework=True, given=[["q"]]
