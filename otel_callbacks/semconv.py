@@ -150,6 +150,7 @@ EVENT_CUSTOM_NAME: Final = "langchain.custom.name"
 EVENT_CHARACTERS: Final = "langchain.text.length"  # characters; the text itself is content
 EVENT_INTERRUPT: Final = "langgraph.interrupt"
 EVENT_RESUME: Final = "langgraph.resume"
+EVENT_PROCESS_DIED: Final = "otel_callbacks.process_died"  # at the last time that the process is known to have lived
 GRAPH_STATUS: Final = "langgraph.status"
 GRAPH_CHECKPOINT_ID: Final = "langgraph.checkpoint_id"
 GRAPH_CHECKPOINT_NS: Final = "langgraph.checkpoint_ns"
@@ -235,6 +236,8 @@ class EndReason(StrEnum):
     EVICTED = "evicted"
     EXPIRED = "expired"
     SHUTDOWN = "shutdown"
+    # Also the ``error.type`` of such a span: the conventions have no value for it, and let one be chosen.
+    PROCESS_DIED = "process_died"
 
 
 def span_name(operation: Operation, target: str | None) -> str:
