@@ -1,0 +1,393 @@
+"""The threads of one delivery: a keeper, which is there for the time, and senders, which are there while there is something to send.
+
+Rules for this file: every decision is `Sending`'s, taken under the lock; nothing is sent, encoded or logged under it. No exception
+ends the keeper, and each request that was begun is answered, whatever its transport does. Where no thread can be started (the
+interpreter is going), the caller's own does the work.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final
+
+from otel_callbacks.export.delivery.ledger import Ledger, Tally
+from otel_callbacks.export.delivery.plan import Plan
+from otel_callbacks.export.delivery.quiet import quiet
+from otel_callbacks.export.delivery.reports import Reports
+from otel_callbacks.export.delivery.sending import MOST_SENDERS, Attempt, Event, Fate, Idle, Sending
+from otel_callbacks.export.items import Answer, StoreCounts, Transport, Verdict
+
+if TYPE_CHECKING:
+    from otel_callbacks.export.delivery.sending import News, Outcome, Told
+
+TEND_EVERY_S: Final = 1.0
+_LOOK_EVERY_S: Final = 0.25  # whoever waits for a flush looks for himself, should nobody tell him
+# A flush is not made untrue by what was given up before it was put, or on purpose.
+_OF_NO_ACCOUNT: Final = frozenset({"too_large", "closed"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """A moment: what had been put by then."""
+
+    place: int
+    adopted: int
+    dropped: int
+
+
+class Workers:
+    """The threads of a delivery in one process, and what they have under way."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.tally = Tally()
+        self.over = False
+        self.sending = Sending(
+            batch_items=plan.batch_items,
+            max_bytes=plan.max_request_bytes,
+            shorten=plan.shorten,
+            random=plan.random,
+            dispensable=plan.signal != "traces",
+        )
+        self._plan = plan
+        self._lock = threading.RLock()
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._reports = Reports(plan.signal)
+        self._listeners: list[SimpleQueue[None]] = []
+        self._keeper: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._senders = 0
+        self._transports: list[Transport] = []
+        self._idle: list[Transport] = []
+        self._undone: list[Outcome] = []
+        self._taken = 0
+        """Items that were taken from the store, ever."""
+        self._goal = 0
+        """So many of them are to be taken now."""
+        self._tick_s = plan.clock() + plan.delay_s
+        self._tend_s = 0.0
+        self._due_s: float | None = None
+
+    # -- for the application's threads ---------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """Whether the keeper was started: asked at every put."""
+        return self._keeper is not None
+
+    def start(self) -> None:
+        """Start the keeper if it is not there. Never waits for a lock: it may be called out of a garbage collection."""
+        if self.over or (self._keeper is not None and self._keeper.is_alive()):
+            return
+        if not self._starting.acquire(blocking=False):
+            return
+        try:
+            keeper = self._thread(self._keep)
+            self._keeper = keeper
+            keeper.start()
+        except RuntimeError:  # the interpreter is going and starts no more threads: a flush will send
+            pass
+        except BaseException:
+            self._keeper = None
+            raise
+        finally:
+            self._starting.release()
+
+    def wake(self) -> None:
+        """Have the keeper look what there is to do."""
+        self._wake.put(None)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Send what there is; return whether all of it was settled in time."""
+        deadline_s = self._plan.clock() + timeout_s
+        told: SimpleQueue[None] = SimpleQueue()
+        with self._lock:
+            self._listeners.append(told)
+            counts = self._plan.store.counts()
+            mark = _Mark(self._taken + self._plan.store.waiting, counts.adopted, _dropped(counts))
+            self._goal = max(self._goal, mark.place)
+            self.sending.hurry(self._plan.clock())
+        try:
+            return self._await(mark, told, deadline_s)
+        finally:
+            with self._lock:
+                self._listeners.remove(told)
+
+    def stop(self, timeout_s: float) -> None:
+        """End the threads, but for one that waits for its answer: that will be heard by nobody."""
+        deadline_s = self._plan.clock() + timeout_s
+        self._carry_out_again()
+        with self._lock:
+            self.over = True
+            self._plan.store.give_back(self.sending.release())
+            idle, self._idle = self._idle, []
+        self.wake()
+        keeper = self._keeper
+        if keeper is not None and keeper is not threading.current_thread():
+            keeper.join(max(0.0, deadline_s - self._plan.clock()))
+        for transport in idle:
+            with self._watched("a connection"):
+                transport.close()
+
+    def abandon(self) -> None:
+        """Let go of everything: this is a forked child, and all of it is the parent's."""
+        self.over = True
+        for transport in self._transports:
+            with suppress(Exception):
+                transport.abandon()
+
+    def ledger(self) -> Ledger:
+        """Return what became of everything."""
+        with self._lock:
+            return self.tally.ledger(self._plan.store.counts(), ended=self.over)
+
+    def turn_away(self, items: int, reason: str) -> None:
+        """Count items that do not get into the store."""
+        with self._lock:
+            self.tally.turned_away[reason] = self.tally.turned_away.get(reason, 0) + items
+
+    def ended(self) -> None:
+        """Say what was not delivered."""
+        ledger = self.ledger()
+        self._reports.ended(ledger.dropped.get("shutdown", 0), ledger.on_disk)
+
+    def fault(self, where: str, error: BaseException) -> None:
+        """Count and say that something raised that should not have."""
+        self.tally.faults += 1
+        self._reports.fault(where, error, self._plan.clock())
+
+    # -- a flush -------------------------------------------------------------------------------------------------------
+
+    def _await(self, mark: _Mark, told: SimpleQueue[None], deadline_s: float) -> bool:
+        woken = False
+        while not self.over:
+            settled = self._settled(mark)
+            if settled is not None:
+                return settled
+            if not woken:
+                self.start()
+                self.wake()
+                woken = True
+            left_s = deadline_s - self._plan.clock()
+            if left_s <= 0:
+                return False
+            if self._keeper is None or not self._keeper.is_alive():
+                with quiet():
+                    self._beat(left_s)
+            with suppress(Empty):
+                told.get(timeout=min(left_s, _LOOK_EVERY_S))
+        return self._settled(mark) is True
+
+    def _settled(self, mark: _Mark) -> bool | None:
+        """Return whether all that was put before *mark* is settled; None if some of it is on its way."""
+        with self._lock:
+            counts = self._plan.store.counts()
+            if _dropped(counts) > mark.dropped:
+                return False
+            # What was adopted since may have been taken first.
+            place = mark.place + counts.adopted - mark.adopted
+            oldest = self.sending.oldest
+            reached = self._taken >= place or not self._plan.store.waiting
+            return True if reached and (oldest is None or oldest >= place) and not self._undone else None
+
+    # -- the keeper ----------------------------------------------------------------------------------------------------
+
+    def _thread(self, work: Callable[[], object]) -> threading.Thread:
+        # A daemon: a collector that hangs must not keep the interpreter from its exit.
+        return threading.Thread(target=work, name=f"otel-callbacks-{self._plan.signal}", daemon=True)
+
+    def _keep(self) -> None:
+        with quiet():
+            while not self.over and threading.current_thread() is self._keeper:
+                with self._watched("a thread"):
+                    with suppress(Empty):
+                        self._wake.get(timeout=self._pause_s())
+                        while True:
+                            self._wake.get_nowait()
+                    self._beat()
+
+    def _pause_s(self) -> float:
+        next_s = min(self._tend_s, self._tick_s)
+        if self._due_s is not None:
+            next_s = min(next_s, self._due_s)
+        return max(0.0, next_s - self._plan.clock())
+
+    def _beat(self, limit_s: float | None = None) -> None:
+        """Do what is due; *limit_s*: how long this thread may be held up."""
+        now_s = self._plan.clock()
+        if now_s >= self._tend_s:
+            self._tend_s = now_s + TEND_EVERY_S
+            for call in (self._plan.store.tend, *self._plan.upkeep):
+                with self._watched("the store's upkeep"):
+                    call()
+            self._carry_out_again()
+        if now_s >= self._tick_s:
+            self._tick_s = now_s + self._plan.delay_s
+            with self._lock:
+                self._goal = max(self._goal, self._taken + self._plan.store.waiting)
+        self._dispatch(limit_s)
+
+    def _dispatch(self, limit_s: float | None) -> None:
+        """Start as many senders as there is work for."""
+        self._due_s = None
+        while True:
+            with self._lock:
+                if self._senders >= self.sending.senders(self._plan.store.waiting):
+                    return
+                attempt = self._step()
+                if attempt is None:
+                    return
+                self._senders += 1
+            try:
+                self._thread(lambda attempt=attempt: self._send(attempt)).start()  # type: ignore[misc]
+            except Exception:  # noqa: BLE001 - no thread to be had: this one, then
+                self._send(attempt, limit_s)
+
+    # -- the senders ---------------------------------------------------------------------------------------------------
+
+    def _send(self, first: Attempt, limit_s: float | None = None) -> None:
+        """Make requests until there is nothing to send now."""
+        stop_s = None if limit_s is None else self._plan.clock() + limit_s
+        attempt: Attempt | None = first
+        with quiet():
+            while attempt is not None:
+                left_s = self._plan.timeout_s
+                if stop_s is not None:
+                    left_s = min(left_s, max(0.001, stop_s - self._plan.clock()))
+                with self._watched("a thread"):
+                    self._make(attempt, left_s)
+                late = stop_s is not None and self._plan.clock() >= stop_s
+                attempt = self._next(late=late)
+        self.wake()
+
+    def _next(self, *, late: bool) -> Attempt | None:
+        with self._lock:
+            attempt: Attempt | None = None
+            if not late:
+                with self._watched("the store"):
+                    attempt = self._step()
+            if attempt is None:
+                self._senders -= 1
+            return attempt
+
+    def _step(self) -> Attempt | None:
+        """Return the request that is to be made now. With the lock."""
+        while not self.over:
+            waiting = self._plan.store.waiting
+            if not waiting:
+                self._goal = self._taken
+            due = self._taken < self._goal or waiting >= self._plan.batch_items
+            step = self.sending.next(self._plan.clock(), waiting, due=due)
+            if isinstance(step, Attempt):
+                return step
+            if isinstance(step, Idle):
+                self._due_s = step.until_s
+                return None
+            entries = self._plan.store.take(step.items, step.bytes)
+            if not entries:  # whatever it said that it had: the keeper asks again
+                return None
+            told = self.sending.took(entries, self._taken)
+            self._taken += len(entries)
+            self._carry_out(told.outcomes)
+        return None
+
+    def _make(self, attempt: Attempt, timeout_s: float) -> None:
+        """Make a request, and do what follows from its answer."""
+        transport: Transport | None = None
+        try:
+            sent = attempt.piece.sent
+            transport = self._borrow()
+            answer = transport.send(self._plan.encode(sent), self._plan.store.identity(sent), timeout_s)
+        except BaseException as error:  # noqa: BLE001 - the request was begun, and its items are somebody's
+            self.fault("a connection", error)
+            answer = Answer(Verdict.RETRY, f"{type(error).__name__} in the connection")
+        with self._lock:
+            if transport is not None and len(self._idle) < MOST_SENDERS and not self.over:
+                self._idle.append(transport)
+                transport = None
+            told = self._heard(attempt, answer)
+        if transport is not None:
+            with self._watched("a connection"):
+                self._transports.remove(transport)
+                transport.close()
+        if told is not None:
+            self._tell(told.news)
+        for listener in tuple(self._listeners):
+            listener.put(None)
+
+    def _heard(self, attempt: Attempt, answer: Answer) -> Told | None:
+        if self.over:
+            return None  # what was on its way was given up, or waits on disk for the next process
+        told = self.sending.answered(attempt, answer, self._plan.clock())
+        self._carry_out(told.outcomes)
+        return told
+
+    def _borrow(self) -> Transport:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        transport = self._plan.connect()
+        self._transports.append(transport)
+        return transport
+
+    # -- what follows from an answer -----------------------------------------------------------------------------------
+
+    def _carry_out(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            try:
+                self._settle(outcome)
+            except BaseException as error:  # noqa: BLE001 - it is tried again
+                self._undone.append(outcome)
+                self.fault("the store", error)
+
+    def _carry_out_again(self) -> None:
+        with self._lock:
+            undone, self._undone = self._undone, []
+            self._carry_out(undone)
+
+    def _settle(self, outcome: Outcome) -> None:
+        store, entries = self._plan.store, outcome.entries
+        match outcome.fate:
+            case Fate.DELIVERED:
+                store.settle(entries)
+                self.tally.delivered += len(entries) - outcome.rejected
+                self.tally.rejected += outcome.rejected
+            case Fate.DEAD:
+                store.bury(entries[0], outcome.reason)
+                self.tally.dead += len(entries)
+            case Fate.REFUSED:
+                store.settle(entries)
+                self.tally.refused += len(entries)
+
+    def _tell(self, news: Sequence[News]) -> None:
+        for each in news:
+            with self._watched("the log"):
+                self._reports.tell(each, self.ledger(), self._plan.clock())
+            if each.event is Event.AGAIN:
+                self.wake()
+
+    def _watched(self, where: str) -> _Watch:
+        return _Watch(self, where)
+
+
+class _Watch:
+    """Nothing that is raised under it gets any further."""
+
+    def __init__(self, workers: Workers, where: str) -> None:
+        self._workers = workers
+        self._where = where
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> bool:
+        if error is not None:
+            self._workers.fault(self._where, error)
+        return error is not None
+
+
+def _dropped(counts: StoreCounts) -> int:
+    return sum(items for reason, items in counts.dropped.items() if reason not in _OF_NO_ACCOUNT)
