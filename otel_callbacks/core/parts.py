@@ -1,7 +1,7 @@
 """The blocks that a message is made of, in every provider's and LangChain's own forms, as the conventions' message parts.
 
-Rules for this file: fields are read, nothing is called; media is said by reference (kind, type, size), its bytes are never
-copied or decoded; of a block that is not known, its type and its keys are said.
+Rules for this file: fields are read, nothing is called; media is said by reference (kind, type, size, digest), its bytes are
+never kept; of a block that is not known, its type and its keys are said.
 """
 # The types of what is read here are unknown by nature.
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Final, TypeAlias
 
-from otel_callbacks.core import values
+from otel_callbacks.core import digest, values
 from otel_callbacks.core.reading import field, first, mapping, sequence
 from otel_callbacks.core.redact import secrets
 from otel_callbacks.core.scrub import Scrub
@@ -109,7 +109,7 @@ def _part(block: object, scrub: Scrub, *, calls: bool) -> Part | None:
     if text is not None:
         return text_part(text, scrub)
     if type(block) in _BYTES:
-        return _blob("document", None, block)
+        return _blob("document", None, block, scrub)
     given = mapping(block)
     kind = string(given.get("type"))
     if kind is None:
@@ -221,11 +221,11 @@ def _media(given: Mapping[str, Any], scrub: Scrub) -> Part:
             if type(data) in _BYTES or string(data) is not None:
                 if string(source.get("type")) == "text":
                     return text_part(string(data) or "", scrub)
-                return _data(data, modality, media_type or _format(source, sources, modality))
+                return _data(data, modality, media_type or _format(source, sources, modality), scrub)
         for key in _URL_KEYS:
             url = string(source.get(key))
             if url is not None and url[:5].lower() == "data:":
-                return _data(url, modality, media_type)
+                return _data(url, modality, media_type, scrub)
             if url is not None:
                 return _reference("uri", "uri", scrub.say(url), modality, media_type)
         identifier = source.get("file_id") or source.get("fileId")
@@ -253,21 +253,29 @@ def _format(source: Mapping[str, Any], sources: list[Mapping[str, Any]], modalit
     return None
 
 
-def _data(data: Any, modality: str | None, media_type: str | None) -> Part:
+def _data(data: Any, modality: str | None, media_type: str | None, scrub: Scrub) -> Part:
     if type(data) in _BYTES:
-        return _blob(modality or _modality(media_type), media_type, data)
+        return _blob(modality or _modality(media_type), media_type, data, scrub)
     text: str = string(data) or ""
-    start = 0
+    start, coded = 0, True
     if text[:5].lower() == "data:":
         start = text.find(",", 0, 1_024) + 1
+        coded = ";base64" in text[:start].lower()
         media_type = media_type or values.short(text[5:start].partition(";")[0].rstrip(","), 128)
-    padding = text[-2:].count("=")
-    return _reference("blob", "content", "", modality, media_type, (len(text) - start) * 3 // 4 - padding)
+    if coded:
+        size = (len(text) - start) * 3 // 4 - text[-2:].count("=")
+    else:  # percent-encoded
+        size = len(text) - start - 2 * text.count("%", start)
+    part = _reference("blob", "content", "", modality, media_type, size)
+    if coded and scrub.may_digest(size) and (found := digest.of_base64(text, start, size)) is not None:
+        part["sha256"] = found
+    return part
 
 
-def _blob(modality: str, media_type: str | None, data: Any) -> Part:
+def _blob(modality: str, media_type: str | None, data: Any, scrub: Scrub) -> Part:
     size = data.nbytes if type(data) is memoryview else len(data)
-    return _reference("blob", "content", "", modality, media_type, size)
+    part = _reference("blob", "content", "", modality, media_type, size)
+    return {**part, "sha256": digest.of_bytes(data)} if scrub.may_digest(size) else part
 
 
 def _modality(media_type: str | None) -> str:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from otel_callbacks.core import values
+from otel_callbacks.core import digest, values
 from otel_callbacks.core.reading import pairs, sequence
 from otel_callbacks.core.redact import MASK, Redactor, bounded, names_a_secret, redact, secrets
 
@@ -68,19 +68,27 @@ class Masking(values.Walk):
 class Scrub(Masking):
     """Reads the values of one callback, until its budget of characters is spent."""
 
-    __slots__ = ("_redactors", "_string", "cut")
+    __slots__ = ("_digestible_bytes", "_redactors", "_string", "cut")
 
     def __init__(self, budget: int, string: int, redactors: Sequence[Redactor]) -> None:
         """Begin with *budget* characters in all; one text may have *string* of them."""
         super().__init__(budget)
         self._string = string
         self._redactors = redactors
+        self._digestible_bytes = digest.MAX_BYTES
         self.cut = False  # whether anything was left out or shortened
 
     @property
     def spent(self) -> bool:
         """Tell that nothing more is read."""
         return self._left <= 0
+
+    def may_digest(self, size_bytes: int) -> bool:
+        """Tell whether there is time for the digest of so many bytes more, and take it."""
+        if not 0 < size_bytes <= self._digestible_bytes:
+            return False
+        self._digestible_bytes -= size_bytes
+        return True
 
     def say(self, text: str) -> str:
         """Return *text* as it may be said, and count it."""

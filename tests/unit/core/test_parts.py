@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import base64
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
+from otel_callbacks.core import digest
 from otel_callbacks.core.parts import MAX_PARTS, definitions, instructions, parts_of
 from otel_callbacks.core.redact import MASK
 from otel_callbacks.core.scrub import Scrub
 from tests.planted import alnum
 from tests.schemas import check
 
-PNG = base64.b64encode(b"\x89PNG" + b"\0" * 297).decode()  # 301 bytes
+IMAGE = b"\x89PNG" + b"\0" * 297
+PNG = base64.b64encode(IMAGE).decode()
+OF_SIZE = {len(data): data for data in (IMAGE, b"12", b"123", b"1234", b"12345")}
 URL = "https://host.example/cat.png"
 
 
@@ -25,6 +29,12 @@ def read(*blocks: Any) -> list[dict[str, Any]]:
     parts = parts_of(list(blocks), scrub())
     check("gen_ai.input.messages", [{"role": "user", "parts": parts}])
     return parts
+
+
+def with_digest(part: dict[str, Any]) -> dict[str, Any]:
+    """Return what is said of media whose bytes are at hand."""
+    data = OF_SIZE.get(part.get("size_bytes", 0))
+    return part if data is None else {**part, "sha256": sha256(data).hexdigest()}
 
 
 MEDIA: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
@@ -77,7 +87,7 @@ MEDIA: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("block", "expected"), [row[1:] for row in MEDIA], ids=[row[0] for row in MEDIA])
 def test_media_is_said_by_reference(block: dict[str, Any], expected: dict[str, Any]) -> None:
-    assert read(block) == [expected]
+    assert read(block) == [with_digest(expected)]
 
 
 OTHERS: list[tuple[str, Any, dict[str, Any] | None]] = [
@@ -125,7 +135,7 @@ OTHERS: list[tuple[str, Any, dict[str, Any] | None]] = [
 
 @pytest.mark.parametrize(("block", "expected"), [row[1:] for row in OTHERS], ids=[row[0] for row in OTHERS])
 def test_blocks_become_parts(block: Any, expected: dict[str, Any] | None) -> None:
-    assert read(block) == ([] if expected is None else [expected])
+    assert read(block) == ([] if expected is None else [with_digest(expected)])
 
 
 def test_calls_that_the_message_has_beside_its_content_are_not_said_twice() -> None:
@@ -150,14 +160,62 @@ def test_when_the_budget_is_spent_nothing_more_is_read() -> None:
 
 
 def test_twenty_megabytes_of_an_image_are_not_read() -> None:
-    class Untouched(bytes):
-        def __getitem__(self, *_: Any) -> Any:
-            raise AssertionError
-
     data = "A" * 20_000_000
     (part,) = read({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}})
     assert part["size_bytes"] == 15_000_000
+    assert "sha256" not in part
     assert len(str(part)) < 200
+
+
+def image(url: str) -> dict[str, Any]:
+    (part,) = read({"type": "image_url", "image_url": {"url": url}})
+    return part
+
+
+def test_the_same_picture_has_the_same_digest_however_it_is_handed_over() -> None:
+    data = bytes(range(256)) * 40 + b"?>?>"  # both alphabets, and padding
+    plain, of_urls = base64.b64encode(data).decode(), base64.urlsafe_b64encode(data).decode()
+    assert {"+", "/", "="} <= set(plain)
+    assert {"-", "_"} <= set(of_urls)
+    blocks: list[Any] = [data, bytearray(data), memoryview(data), memoryview(data + data)[::1][: len(data)]]
+    blocks += [{"type": "image", "base64": coded} for coded in (plain, of_urls)]
+    blocks += [
+        {"type": "image_url", "image_url": f"{start};base64,{plain}"} for start in ("data:image/png", "DATA:")
+    ]
+    for _ in range(2):  # computed, and remembered
+        assert {part["sha256"] for part in read(*blocks)} == {sha256(data).hexdigest()}
+
+
+def test_what_is_no_base64_has_no_digest() -> None:
+    for text in (PNG + "!" * 4, PNG[:-1], "ä" * 40, ""):
+        assert "sha256" not in image("data:image/png;base64," + text)
+
+
+def test_a_data_url_that_is_percent_encoded_is_counted_as_it_is() -> None:
+    part = image("data:image/svg+xml,%3Csvg%3E%3C/svg%3E")
+    assert part == {
+        "type": "blob",
+        "modality": "image",
+        "content": "",
+        "mime_type": "image/svg+xml",
+        "size_bytes": 11,
+    }
+
+
+def test_digests_are_of_the_first_megabytes_that_are_read_and_the_sizes_of_all() -> None:
+    data = b"x" * (digest.MAX_BYTES // 2)
+    parts = read(data, {"type": "image", "data": data}, b"one more", {"type": "image", "data": b""})
+    assert [part["size_bytes"] for part in parts] == [len(data), len(data), 8, 0]
+    assert ["sha256" in part for part in parts] == [True, True, False, False]
+    assert "sha256" in read(b"one more")[0]
+
+
+def test_few_digests_are_remembered_and_nothing_of_the_media() -> None:
+    digest._known.clear()
+    for number in range(digest.MAX_KNOWN + 10):
+        digest.of_bytes(str(number).encode())
+    assert 10 <= len(digest._known) <= digest.MAX_KNOWN
+    assert {len(found) for found in digest._known.values()} == {64}
 
 
 def test_a_key_in_a_media_url_is_masked() -> None:
