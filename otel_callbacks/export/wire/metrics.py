@@ -66,7 +66,8 @@ def _is_accepted(metric: Metric, point: Any) -> bool:
     try:
         _encoded(_with_points(metric, [point]))
     except Exception as error:  # noqa: BLE001 - whatever it does not like
-        _logger.warning("A point of %s could not be written: %s.", metric.name, type(error).__name__)
+        cause = getattr(error, "original_exception", error)  # whose own text has the whole metric in it
+        _logger.warning("A point of %s could not be written: %s.", metric.name, type(cause).__name__)
         return False
     return True
 

@@ -55,10 +55,10 @@ class Heads:
 
 def uint32(number: Any) -> int:
     """Return a count as protobuf's ``uint32`` holds it; what is no count is 0."""
-    return min(number, 0xFFFF_FFFF) if isinstance(number, int) and number > 0 else 0
+    return min(number, 0xFFFF_FFFF) if issubclass(type(number), int) and number > 0 else 0
 
 
 def time_ns(value: Any) -> int:
     """Return nanoseconds since 1970; a float is cut to whole ones, what is no such time is 0, "unknown"."""
-    # The comparison is false for NaN as well.
-    return int(value) if isinstance(value, (int, float)) and 0 < value < UINT64 else 0
+    # Its type is what it is, `isinstance` would ask the value. The comparison is false for NaN as well.
+    return int(value) if issubclass(type(value), (int, float)) and 0 < value < UINT64 else 0

@@ -98,7 +98,9 @@ def ended_item(
     added = {semconv.ERROR_TYPE: error_type} if error_type else {}
     attributes({**added, **(more or {})}, _ATTRIBUTES, parts)
     for name, happened_ns, said in events:
-        parts.append(_EVENTS.field(_event_of(text(name), time_ns(happened_ns), said, 0)))
+        event = _event_start(text(name), time_ns(happened_ns))
+        attributes(said, _EVENT_ATTRIBUTES, event)
+        parts.append(_EVENTS.field(b"".join(event)))
     if error_type:
         parts.append(_STATUS.field(_STATUS_MESSAGE.field(text(message)) + _STATUS_CODE + b"\x02"))
     return b"".join(parts)
@@ -161,7 +163,7 @@ def _write_context(context: SpanContext, parts: list[bytes]) -> None:
 
 def identity(value: Any, size: int) -> bytes:
     """Return an id of *size* bytes: the lowest ones of a number that has more, zeros for what is no number."""
-    number = value & ((1 << 8 * size) - 1) if isinstance(value, int) else 0
+    number = value & ((1 << 8 * size) - 1) if issubclass(type(value), int) else 0
     return number.to_bytes(size, "big")
 
 
@@ -184,7 +186,8 @@ def _name(span: ReadableSpan, parts: list[bytes]) -> None:
 
 def _kind(span: ReadableSpan, parts: list[bytes]) -> None:
     kind: Any = span.kind
-    parts.append(_KINDS[kind._value_] if isinstance(kind, SpanKind) else b"")  # `.value` is a call
+    if type(kind) is SpanKind:
+        parts.append(_KINDS[kind._value_])  # `.value` is a call
 
 
 def _start(span: ReadableSpan, parts: list[bytes]) -> None:
@@ -256,23 +259,19 @@ def _each(
 
 
 def _event(event: Event) -> bytes:
-    return _event_of(
-        text(event.name),
-        time_ns(event.timestamp),
-        event.attributes,
-        getattr(event, "dropped_attributes", 0),
-    )
-
-
-def _event_of(name: bytes, happened_ns: int, said: Any, dropped: int) -> bytes:
-    parts = [_EVENT_TIME, pack_fixed64(happened_ns), _EVENT_NAME.of(len(name)), name]
+    parts = _event_start(text(event.name), time_ns(event.timestamp))
     try:
-        attributes(snapshot(said), _EVENT_ATTRIBUTES, parts)
+        attributes(snapshot(event.attributes), _EVENT_ATTRIBUTES, parts)
+        dropped = getattr(event, "dropped_attributes", 0)
     except Exception:  # noqa: BLE001 - a mapping of somebody else's; that it happened is worth more
-        dropped = uint32(dropped) + 1
+        dropped = 1
     if dropped:
         parts += (_EVENT_DROPPED, varint(uint32(dropped)))
     return b"".join(parts)
+
+
+def _event_start(name: bytes, happened_ns: int) -> list[bytes]:
+    return [_EVENT_TIME, pack_fixed64(happened_ns), _EVENT_NAME.of(len(name)), name]
 
 
 def _link(link: Link) -> bytes:

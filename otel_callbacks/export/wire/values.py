@@ -24,9 +24,8 @@ _INT64: Final = 1 << 63  # one beyond the largest
 _MAX_INT_BITS: Final = 2_048
 # Of all that one value's collections hold: as much as a collector takes in one request (gRPC's 4 MiB).
 MAX_COLLECTED_BYTES: Final = 4 << 20
-_ELEMENT_BYTES: Final = (
-    64  # what an element counts beside its own bytes: a million empty strings are no little thing
-)
+# What an element counts beside its own bytes: a million small ones may take no second.
+_ELEMENT_BYTES: Final = 256
 _MAX_KEYS: Final = 2_048  # encoded keys that are kept; metadata may bring new ones for ever
 _MAX_KEY_LENGTH: Final = 128  # characters of such a key
 
