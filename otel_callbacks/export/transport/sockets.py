@@ -11,10 +11,10 @@ import select
 import socket
 import ssl
 import threading
-import time
 from dataclasses import dataclass, field
 from http.client import HTTPResponse
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ class Deadline:
     """A time that a whole exchange must be over by."""
 
     def __init__(self, timeout_s: float) -> None:
-        self._end_s = time.monotonic() + timeout_s
+        self._end_s = monotonic() + timeout_s
 
     def left_s(self) -> float:
         """Return how much is left, above 0. Raises: TimeoutError: nothing is."""
-        left_s = self._end_s - time.monotonic()
+        left_s = self._end_s - monotonic()
         # Not "left_s <= 0": a timeout that is no number is over too.
         if not left_s > 0:
             raise TimeoutError
