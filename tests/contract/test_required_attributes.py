@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
 CONFIG: Final[Any] = {"metadata": {"thread_id": "t", "user_id": "u"}, "tags": ["tag"]}
-# That a chain is a sequence, or a graph inside another, its first step tells, after its start.
+# That a chain is a sequence to which the application gave a name, or a graph inside another, its first step tells.
 LATE: Final = frozenset({Operation.INVOKE_WORKFLOW.value})
 
 
@@ -61,6 +61,8 @@ async def test_what_is_required_is_always_there_and_what_is_said_has_its_type() 
         asked = DATA["spans"][SPANS[Operation(operation)]]["attributes"]
         assert span.kind.name.lower() == DATA["spans"][SPANS[Operation(operation)]]["kind"]
         assert span.name.split(" ")[0] == operation
+        if operation in LATE and semconv.OPERATION_NAME not in start:
+            assert semconv.WORKFLOW_NAME in said, span.name
         for name, about in asked.items():
             if about["level"] == "required":
                 assert name in said, (span.name, name)
