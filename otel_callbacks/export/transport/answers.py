@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from otel_callbacks.core import redact
 from otel_callbacks.export.items import Answer, Verdict
-from otel_callbacks.export.masking import MASK
 
 if TYPE_CHECKING:
     from otel_callbacks.settings import Signal
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 Mask = Callable[[str], str]
 """Takes the secrets of a configuration out of a text."""
 
+MASK: Final = "***"
 MAX_MESSAGE_CHARACTERS: Final = 200
 MAX_PATIENCE_S: Final = 300.0
 MAX_BODY_BYTES: Final = 65_536
