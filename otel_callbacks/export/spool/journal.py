@@ -172,10 +172,14 @@ class Journal:
         _empty(entry)
         self._open.pop(entry.key, None)
 
-    def _opened(self) -> SlotFile:
-        """Return the file, which is made if there is none. Raises: OSError."""
+    def _opened(self, former: SlotFile | None = None) -> SlotFile:
+        """Return the file, which is made if there is none, or none but *former*. Raises: OSError."""
         made = _made(self._directory, self._destination, self._now_ns())
-        file = self._files.setdefault("now", made)
+        if former is None:
+            file = self._files.setdefault("now", made)
+        else:  # all entries move to it with this refresh and the next ones
+            file = self._files["now"] = made
+            former.remove()
         if file is not made or self._closed:  # another thread was faster
             made.remove()
         return file
@@ -237,7 +241,8 @@ class Journal:
             self._retry_s = None
             return
         if file is None or file.spoilt or file.is_gone():
-            file = self._replaced(file)
+            file = self._opened(file)
+            self._round = []
         file.beat(self._now_ns())
         self._retry_s = None
         renewed = self._write_what_changed(file)
@@ -245,15 +250,6 @@ class Journal:
             file.sync()
         for entry in renewed:  # what they were like before, on disk until now
             _empty(entry, leave=1)
-
-    def _replaced(self, former: SlotFile | None) -> SlotFile:
-        """Return a new file, to which all entries move with this refresh and the next ones. Raises: OSError."""
-        self._files.pop("now", None)
-        file = self._opened()
-        if former is not None:
-            former.remove()
-        self._round = []
-        return file
 
     def _write_what_changed(self, file: SlotFile) -> list[_Entry]:
         renewed: list[_Entry] = []

@@ -82,22 +82,16 @@ def _taken_over(
     directory: Directory, opened: Opened, destination: str, put: Callable[[Origin, Sequence[bytes]], object]
 ) -> int:
     left = LeftFile(directory.files, opened.descriptor)
-    if left.destination is None:
-        _set_aside(directory, opened)
-        return 0
-    if left.destination != destination:
+    if left.destination not in {destination, None}:
         return 0
     count = _report(directory, left, put)
-    directory.files.unlink(opened.name, directory.folder())
-    return count
-
-
-def _set_aside(directory: Directory, opened: Opened) -> None:
-    """Do away with a file that nothing can be read from; an empty one was never begun."""
-    if opened.size and directory.set_aside(opened):
+    # One that is empty was never begun.
+    is_damaged = left.unreadable or (left.destination is None and opened.size > 0)
+    if is_damaged and directory.set_aside(opened):
         _logger.warning("A journal of open spans is damaged and was set aside: %s.", opened.name)
     else:
         directory.files.unlink(opened.name, directory.folder())
+    return count
 
 
 def _report(directory: Directory, left: LeftFile, put: Callable[[Origin, Sequence[bytes]], object]) -> int:

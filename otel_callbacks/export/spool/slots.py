@@ -2,7 +2,7 @@
 
 Rules for this file: no lock. Whoever holds a slot alone writes it, and hands it on by one atomic step of a deque or a list. A
 record says by its checksum that it is whole, and by the file's own random mark that it is one of ours: a text that somebody puts
-into a prompt cannot look like a record. Everything that is read may be damaged; nothing that is read raises.
+into a prompt cannot look like a record. Everything that is read may be damaged; no bytes raise.
 
 Layout: a head of 4096 bytes, then extents of 64 KiB, each cut into slots of one size. A slot begins with its record.
 
@@ -251,6 +251,8 @@ class LeftFile:
 
     Args:
         descriptor: Open for reading and writing, and locked: the caller's.
+
+    Raises: OSError: not even its head can be read.
     """
 
     def __init__(self, files: Files, descriptor: int) -> None:
@@ -258,14 +260,15 @@ class LeftFile:
         self._descriptor = descriptor
         self.destination: str | None = None
         """None if there is no head that is whole: nothing can be read."""
-        self.pid = 0
         self.heartbeat_ns = 0
+        self.unreadable = False
+        """Some of it could not be read."""
         head = self._read(0, _FIRST_EXTENT)
         for offset in _HEADS_AT:
             data = head[offset : offset + _HEAD.size]
             if len(data) < _HEAD.size or crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
                 continue
-            magic, self._mark, self.pid, created_ns, destination, _ = _HEAD.unpack(data)
+            magic, self._mark, _, created_ns, destination, _ = _HEAD.unpack(data)
             if magic == _MAGIC:
                 self.destination = destination.rstrip(b"\0").decode("ascii", "replace")
                 self.heartbeat_ns = max(created_ns, *self._heartbeats(head))
@@ -284,7 +287,11 @@ class LeftFile:
             return
         for extent in range(_MAX_EXTENTS):
             first = _FIRST_EXTENT + extent * _EXTENT_BYTES
-            data = self._read(first, _EXTENT_BYTES)
+            try:
+                data = self._read(first, _EXTENT_BYTES)
+            except OSError:
+                self.unreadable = True
+                continue
             if not data:
                 return
             place = 0
@@ -324,9 +331,8 @@ class LeftFile:
 
     def _read(self, offset: int, size: int) -> bytes:
         parts: list[bytes] = []
-        with contextlib.suppress(OSError):
-            while size and (part := self._files.read(self._descriptor, size, offset)):
-                parts.append(part)
-                size -= len(part)
-                offset += len(part)
+        while size and (part := self._files.read(self._descriptor, size, offset)):
+            parts.append(part)
+            size -= len(part)
+            offset += len(part)
         return b"".join(parts)
