@@ -31,7 +31,11 @@ VARINTS: Final = tuple(_varint(number) for number in range(TABLE))
 
 def varint(number: int) -> bytes:
     """Return a number from 0 to 2**64 - 1."""
-    return VARINTS[number] if number < TABLE else _varint(number)
+    if number < TABLE:
+        return VARINTS[number]
+    if number < 1 << 14:  # two bytes, as most lengths and counts have
+        return bytes((number & 0x7F | 0x80, number >> 7))
+    return _varint(number)
 
 
 class Heads:
@@ -46,7 +50,7 @@ class Heads:
 
     def of(self, length: int) -> bytes:
         """Return the head of a field of *length* bytes."""
-        return self.short[length] if length < TABLE else self.tag + _varint(length)
+        return self.short[length] if length < TABLE else self.tag + varint(length)
 
     def field(self, data: bytes) -> bytes:
         """Return the whole field."""

@@ -35,6 +35,7 @@ _MAP: Final = Heads(0x32)  # AnyValue.kvlist_value
 _BYTES: Final = Heads(0x3A)  # AnyValue.bytes_value
 _FIRST: Final = _TEXT  # KeyValue.key, ArrayValue.values, KeyValueList.values
 _VALUE: Final = Heads(0x12)  # KeyValue.value
+_SHORT: Final = TABLE // 4  # characters of a text whose bytes are fewer than `TABLE` in any case
 _TRUE: Final = b"\x10\x01"
 _FALSE: Final = b"\x10\x00"
 
@@ -155,27 +156,34 @@ def _any(value: Any, depth: int, left: list[int]) -> bytes:
     plain = _PLAIN.get(kind)
     if plain is not None:
         return plain(value)
-    for base, plainly in _BASES:
-        if issubclass(kind, base):
-            return plainly(value)
-    if depth > 0 and left[0] > 0:
-        if kind is dict or issubclass(kind, Mapping):
-            return _map(value, depth - 1, left)
-        if issubclass(kind, Sequence):
-            return _array(value, depth - 1, left)
-    return _string(type_name(value))
+    collection = _COLLECTIONS.get(kind)
+    if collection is None:
+        for base, plainly in _BASES:
+            if issubclass(kind, base):
+                return plainly(value)
+        collection = next((encode for parent, encode in _LIKE_COLLECTIONS if issubclass(kind, parent)), None)
+    if collection is None or depth <= 0 or left[0] <= 0:
+        return _string(type_name(value))
+    return collection(value, depth - 1, left)
 
 
 def _array(value: Sequence[Any], depth: int, left: list[int]) -> bytes:
     parts: list[bytes] = []
+    room = left[0]
     for taken, item in enumerate(value):
-        if left[0] <= 0:
+        if room <= 0:
             parts.append(_FIRST.field(_string(_more(value, taken))))
             break
-        before = left[0]
-        data = _any(item, depth, left)
-        left[0] = min(left[0], before - len(data)) - _ELEMENT_BYTES
-        parts += (_FIRST.of(len(data)), data)
+        if type(item) is str and len(item) <= _SHORT:  # nearly every one
+            data = utf8(item)
+            parts += (_FIRST.tag, _STRINGS[len(data)], data)
+            room -= len(data) + _ELEMENT_BYTES
+        else:
+            left[0] = room
+            data = _any(item, depth, left)
+            parts += (_FIRST.of(len(data)), data)
+            room = min(left[0], room - len(data)) - _ELEMENT_BYTES
+    left[0] = room
     return _ARRAY.field(b"".join(parts))
 
 
@@ -227,6 +235,12 @@ _PLAIN: Final[dict[type, Callable[[Any], bytes]]] = {
     memoryview: _bytes,
     NoneType: lambda _: b"",
 }
+_COLLECTIONS: Final[dict[type, Callable[[Any, int, list[int]], bytes]]] = {
+    tuple: _array,
+    list: _array,
+    dict: _map,
+}
+_LIKE_COLLECTIONS: Final = ((Mapping, _map), (Sequence, _array))
 # Of subclasses the plain value alone counts: an enumeration's member, numpy's float64.
 _BASES: Final[tuple[tuple[type, Callable[[Any], bytes]], ...]] = (
     (str, lambda value: _string(str.__str__(value))),

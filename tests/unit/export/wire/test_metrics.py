@@ -97,6 +97,12 @@ def test_a_metric_of_which_nothing_is_left_costs_itself(
     assert len(caplog.records) == 4
 
 
+def test_where_no_metric_is_left_there_is_no_origin(data: MetricsData) -> None:
+    metrics: Any = data.resource_metrics[0].scope_metrics[0].metrics
+    metrics[:] = [5]
+    assert metric_items(data) == []
+
+
 def test_exemplars_are_made_fit_too(data: MetricsData) -> None:
     from opentelemetry.sdk.metrics import Exemplar  # noqa: PLC0415 - beside what it is for
 
