@@ -82,7 +82,7 @@ class Directory:
     """One folder, opened when first used and again when it is gone."""
 
     def __init__(self, path: str | os.PathLike[str], *, files: Files | None = None) -> None:
-        self.path = os.path.abspath(os.path.expanduser(os.fspath(path)))  # noqa: PTH100, PTH111  (a PathLike)
+        self.path: str = os.path.abspath(os.path.expanduser(os.fspath(path)))  # noqa: PTH100, PTH111  (a PathLike)
         self.files = files or Files()
         self._folders: dict[str, int] = {}
         self._counter = 0

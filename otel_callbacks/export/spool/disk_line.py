@@ -23,7 +23,6 @@ from otel_callbacks.export.spool.letters import DeadLetters
 from otel_callbacks.export.spool.line import FULL, WaitingLine, in_order
 from otel_callbacks.export.spool.memory import DEFAULT_MAX_BYTES as MEMORY_MAX_BYTES
 from otel_callbacks.export.spool.memory import new_memory_segment
-from otel_callbacks.export.spool.notices import Notices
 from otel_callbacks.export.spool.segment import MAX_ITEM_BYTES, Header
 from otel_callbacks.export.spool.space import MIN_SEGMENT_BYTES, Space
 
@@ -63,9 +62,8 @@ class DiskLine(WaitingLine):
         self._max_bytes = max_bytes
         self._fsync: Fsync = fsync
         self._memory_max_bytes = memory_max_bytes
-        self._clock = clock
         self._now_ns = now_ns
-        super().__init__(max_item_bytes=min(MAX_ITEM_BYTES, max_bytes))
+        super().__init__(max_item_bytes=min(MAX_ITEM_BYTES, max_bytes), clock=clock)
         self._check()
 
     @abstractmethod
@@ -74,7 +72,6 @@ class DiskLine(WaitingLine):
 
     def _begin(self) -> None:
         super()._begin()
-        self.notices = Notices(self._clock)
         self._letters = DeadLetters(self.directory, self._introduction)
         self._space = Space(self._max_bytes)
         self._failing = False

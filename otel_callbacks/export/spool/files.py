@@ -77,6 +77,8 @@ class Files:
 
     def lock(self, descriptor: int, *, shared: bool = False) -> bool:
         """Return whether nobody else holds the file; it is ours then."""
+        if fcntl is None:
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
         try:
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:

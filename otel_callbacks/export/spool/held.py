@@ -46,13 +46,13 @@ class Segment(ABC):
         self.identity: Final = identity
         self.order: Final = (created_ns, identity)
         """When it was made; the oldest is taken first."""
-        self.total = 0
+        self.total: int = 0
         """Numbers that were given to items."""
-        self.unread = 0
+        self.unread: int = 0
         """Items that nobody has taken."""
         self.open: dict[int, int] = {}
         """The numbers of those that were taken and are not settled, in their order."""
-        self.size = 0
+        self.size: int = 0
         self.sealed = False
         """Nothing is added any more."""
         self.dropped = False

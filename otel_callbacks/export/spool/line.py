@@ -9,6 +9,7 @@ in. Every change of what is in line can be begun again if it was interrupted (a 
 from __future__ import annotations
 
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +19,7 @@ from zlib import crc32
 
 from otel_callbacks.export.items import Entry, Origin, StoreCounts
 from otel_callbacks.export.spool.held import MemorySegment, Prepared, Segment
+from otel_callbacks.export.spool.notices import Notices
 from otel_callbacks.export.spool.segment import MAX_ITEM_BYTES, total_bytes
 
 FULL: Final = "full"
@@ -61,11 +63,15 @@ class _Tally:
 class WaitingLine(ABC):
     """A store but for where its segments are."""
 
-    def __init__(self, *, max_item_bytes: int = MAX_ITEM_BYTES) -> None:
+    def __init__(
+        self, *, max_item_bytes: int = MAX_ITEM_BYTES, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._max_item_bytes = max_item_bytes
+        self._clock = clock
         self._begin()
 
     def _begin(self) -> None:
+        self.notices = Notices(self._clock)
         self._lock = threading.RLock()
         self._busy = False
         self._closed = False
@@ -128,8 +134,9 @@ class WaitingLine(ABC):
                     self._conclude(*self._pending)
                 else:
                     self._take_in(parcel)
-            except Exception:  # noqa: BLE001  (a fault of ours costs the items, which are counted, and not the application)
+            except Exception as error:  # noqa: BLE001  (a fault of ours costs the items, which are counted, and not the application)
                 self._pending = None
+                self.notices.add("fault", "Items could not be kept: %s.", type(error).__name__)
                 if self._incoming and self._incoming[0] is parcel:
                     self._refuse(parcel, FAULT)
         while self._later:

@@ -57,6 +57,7 @@ class MemoryStore(WaitingLine):
     def tend(self) -> None:
         """Store what an interruption left."""
         self._catch_up()
+        self.notices.say()
 
     def after_fork(self) -> None:
         """Begin anew: what waits is the parent's."""
