@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ import openai
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+# Without it the instrumentation says what the conventions gave up in 2023: http.method, http.url, durations in milliseconds.
+_STABLE_NAMES = ("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
 # openai 3 moved from httpx to httpx2; the instrumentation has a class for each.
 _INSTRUMENTORS = {"httpx": "HTTPXClientInstrumentor", "httpx2": "HTTPX2ClientInstrumentor"}
 
@@ -25,11 +28,25 @@ def http_spans() -> Generator[bool]:
     if instrumentor is None or instrumentor.is_instrumented_by_opentelemetry:
         yield instrumentor is not None
         return
-    instrumentor.instrument()
+    _instrument(instrumentor)
     try:
         yield True
     finally:
         instrumentor.uninstrument()
+
+
+def _instrument(instrumentor: Any) -> None:
+    """Instrument, under the names that the environment asks for, else the stable ones."""
+    variable, names = _STABLE_NAMES
+    asked = os.environ.get(variable)
+    os.environ[variable] = asked or names
+    try:
+        instrumentor.instrument()
+    finally:
+        if asked is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = asked
 
 
 def _instrumentor() -> Any:
