@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 import weakref
+from functools import partial
 from typing import Any, Final
 
 from opentelemetry import trace
@@ -49,7 +50,9 @@ def _make(provider: TracerProvider) -> Engine:
     sink = TraceSink(tracer, table.open)
     engine = Engine(sink, table, max_idle_s=settings.max_run_age_s, show_hidden=settings.show_hidden)
     # Registered after the provider's own exit handler was, so it runs before that one; weakly, to live no longer.
-    atexit.register(_end_at_exit, weakref.ref(engine))
+    end = atexit.register(partial(_end_at_exit, weakref.ref(engine)))
+    # A provider per request would leave an entry per request.
+    weakref.finalize(engine, atexit.unregister, end).atexit = False
     return engine
 
 
