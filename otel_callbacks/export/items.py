@@ -72,6 +72,7 @@ class Transport(Protocol):
         Args:
             body: The bytes of an ``Export...ServiceRequest``.
             identity: Of the batch: the same when the same batch is sent again, so that a receiver can tell a duplicate.
+            timeout_s: Seconds for everything, the connection included.
         """
         ...
 

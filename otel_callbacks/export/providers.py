@@ -7,7 +7,7 @@ Rules for this file: the API lets a provider be set once in a process, so each i
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import _logs as logs_api
 from opentelemetry import metrics as metrics_api
@@ -15,14 +15,16 @@ from opentelemetry.sdk import _logs as logs_sdk
 from opentelemetry.sdk import metrics as metrics_sdk
 from opentelemetry.sdk._logs import export as logs_export
 from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
     ConsoleMetricExporter,
     MetricExportResult,
     PeriodicExportingMetricReader,
 )
-from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation
+from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogramAggregation
 
 from otel_callbacks.errors import ConfigurationError
 from otel_callbacks.export.guard import GuardedExporter
+from otel_callbacks.export.parts import LogsPart, MetricsPart
 from otel_callbacks.otel.observers import is_real
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.resources import Resource
 
+    from otel_callbacks.export.parts import Part
     from otel_callbacks.settings import Settings, Signal
 
 _FILTERS: Final[dict[str, Callable[[], metrics_sdk.ExemplarFilter]]] = {
@@ -37,40 +40,25 @@ _FILTERS: Final[dict[str, Callable[[], metrics_sdk.ExemplarFilter]]] = {
     "always_on": metrics_sdk.AlwaysOnExemplarFilter,
     "always_off": metrics_sdk.AlwaysOffExemplarFilter,
 }
+_KINDS: Final = (
+    metrics_sdk.Counter, metrics_sdk.UpDownCounter, metrics_sdk.Histogram, metrics_sdk.ObservableCounter,
+    metrics_sdk.ObservableUpDownCounter, metrics_sdk.ObservableGauge,
+)  # fmt: skip
+_DELTAS: Final = {
+    "cumulative": (),
+    "delta": (metrics_sdk.Counter, metrics_sdk.Histogram, metrics_sdk.ObservableCounter),
+    "lowmemory": (metrics_sdk.Counter, metrics_sdk.Histogram),
+}
 
 _logger = logging.getLogger(__name__)
-
-
-class Part(Protocol):
-    """One signal of a running `Telemetry`."""
-
-    def start(self) -> None:
-        """Begin to receive."""
-        ...
-
-    def force_flush(self) -> bool:
-        """Export what there is."""
-        ...
-
-    def shutdown(self) -> None:
-        """Export what there is, and end."""
-        ...
 
 
 class Switch:
     """A metric exporter, for the SDK's reader, whose destinations change."""
 
-    def __init__(self, preferences: tuple[Any, Any]) -> None:
-        self._preferred_temporality = preferences[0]
-        preferred: dict[type, Any] = preferences[1] or {}
-        # Exporters before 1.36 prefer the default buckets for every histogram, over those that the instrument advises.
-        # Exporters before 1.36 prefer the default buckets for every histogram, over those that the instrument advises.
-        self._preferred_aggregation = {
-            kind: aggregation
-            for kind, aggregation in preferred.items()
-            if not isinstance(aggregation, ExplicitBucketHistogramAggregation)
-        }
-        self.members: tuple[GuardedExporter, ...] = ()
+    def __init__(self, settings: Settings) -> None:
+        self._preferred_temporality, self._preferred_aggregation = preferences(settings)
+        self.members: tuple[Any, ...] = ()
 
     def export(self, metrics_data: Any, timeout_millis: float = 10_000, **_options: Any) -> Any:
         """Hand the metrics on."""
@@ -121,80 +109,57 @@ class _Made:
 made: Final = _Made()
 
 
-class MetricsPart:
-    """The metrics of a running `Telemetry`."""
-
-    def __init__(
-        self, reader: PeriodicExportingMetricReader, switch: Switch, exporters: Sequence[GuardedExporter]
-    ) -> None:
-        self._reader, self._switch, self._exporters = reader, switch, tuple(exporters)
-
-    def start(self) -> None:
-        """Begin to export."""
-        self._switch.members = self._exporters
-
-    def force_flush(self) -> bool:
-        """Collect and export."""
-        return self._reader.force_flush()
-
-    def shutdown(self) -> None:
-        """Collect and export a last time."""
-        self._reader.force_flush()
-        self._switch.members = ()
-        for exporter in self._exporters:
-            exporter.shutdown()
+def console_exporter(signal: Signal) -> GuardedExporter:
+    """Return an exporter that prints JSON to standard output, as the SDK has it."""
+    if signal == "metrics":
+        return GuardedExporter(ConsoleMetricExporter())
+    renamed = hasattr(logs_export, "ConsoleLogRecordExporter")  # in 1.39
+    exporter: Any = getattr(logs_export, "ConsoleLogRecordExporter" if renamed else "ConsoleLogExporter")
+    return GuardedExporter(exporter())
 
 
-class LogsPart:
-    """The log events of a running `Telemetry`."""
-
-    def __init__(self, fanout: LogFanout, exporters: Sequence[GuardedExporter]) -> None:
-        # Exporters of logs changed their name and their base; what is called of them is the same.
-        self._fanout = fanout
-        self._members: tuple[Any, ...] = tuple([_batched(exporter) for exporter in exporters])
-
-    def start(self) -> None:
-        """Begin to receive."""
-        self._fanout.members = self._members
-
-    def force_flush(self) -> bool:
-        """Export what was received."""
-        flushed = [member.force_flush() for member in self._members]
-        return False not in flushed
-
-    def shutdown(self) -> None:
-        """Export what was received, and end."""
-        self._fanout.members = ()
-        for member in self._members:
-            member.shutdown()
-
-
-def _batched(exporter: Any) -> logs_export.BatchLogRecordProcessor:
+def batched_logs(exporter: Any) -> Any:
+    """Return what hands log records to *exporter* by and by. Raises: ConfigurationError."""
     try:
         return logs_export.BatchLogRecordProcessor(exporter)
     except ValueError as error:  # the SDK reads OTEL_BLRP_* itself
         raise ConfigurationError(f"One of the OTEL_BLRP_* variables is not allowed: {error}") from None
 
 
-def console_exporter(signal: Signal) -> GuardedExporter:
-    """Return an exporter that prints JSON to standard output, as the SDK has it."""
-    if signal == "metrics":
-        return GuardedExporter(ConsoleMetricExporter, signal)
-    renamed = hasattr(logs_export, "ConsoleLogRecordExporter")  # in 1.39
-    exporter: Any = getattr(logs_export, "ConsoleLogRecordExporter" if renamed else "ConsoleLogExporter")
-    return GuardedExporter(exporter, signal)
+def preferences(
+    settings: Settings,
+) -> tuple[dict[type, AggregationTemporality], dict[type, Aggregation]]:
+    """Return by instrument whether it is sent as its sum so far or since the last time, and how histograms are built.
+
+    As the specification of the OTLP metric exporter has the two variables.
+    """
+    kinds = _DELTAS[settings.temporality]
+    temporality: dict[type, AggregationTemporality] = {
+        kind: AggregationTemporality.DELTA if kind in kinds else AggregationTemporality.CUMULATIVE
+        for kind in _KINDS
+    }
+    # The default takes the buckets that the instrument advises.
+    own: dict[type, Aggregation] = (
+        {metrics_sdk.Histogram: ExponentialBucketHistogramAggregation()}
+        if settings.histograms == "base2_exponential_bucket_histogram"
+        else {}
+    )
+    return temporality, own
 
 
 def metrics_part(
-    settings: Settings, resource: Resource | None, exporters: Sequence[GuardedExporter]
+    settings: Settings, resource: Resource | None, members: Sequence[Any], below: Sequence[Part]
 ) -> Part | None:
-    """Return what exports metrics, with a meter provider that is set if there is none; None if the application has its own."""
+    """Return what exports metrics to *members*, with a meter provider that is set if there is none.
+
+    None if the application has one of its own.
+    """
     current = metrics_api.get_meter_provider()
     if made.metrics is None or made.metrics[0] is not current:
         if is_real(current):
             _logger.info("A meter provider is set already: it is kept, and metrics go where it sends them.")
             return None
-        switch = Switch(exporters[0].preferences())
+        switch = Switch(settings)
         reader = PeriodicExportingMetricReader(
             switch,  # type: ignore[arg-type]  # called like an exporter, and nothing more
             settings.metric_interval_ms,
@@ -208,11 +173,14 @@ def metrics_part(
         )
         metrics_api.set_meter_provider(provider)
         made.metrics = provider, reader, switch
-    return MetricsPart(*made.metrics[1:], exporters)
+    return MetricsPart(*made.metrics[1:], members, below)
 
 
-def logs_part(resource: Resource | None, exporters: Sequence[GuardedExporter]) -> Part | None:
-    """Return what exports log events, with a logger provider that is set if there is none; None if the application has its own."""
+def logs_part(resource: Resource | None, members: Sequence[Any], below: Sequence[Part]) -> Part | None:
+    """Return what hands log events to *members*, with a logger provider that is set if there is none.
+
+    None if the application has one of its own.
+    """
     current = logs_api.get_logger_provider()
     if made.logs is None or made.logs[0] is not current:
         if is_real(current):
@@ -224,4 +192,4 @@ def logs_part(resource: Resource | None, exporters: Sequence[GuardedExporter]) -
         provider.add_log_record_processor(fanout)
         logs_api.set_logger_provider(provider)
         made.logs = provider, fanout
-    return LogsPart(made.logs[1], exporters)
+    return LogsPart(made.logs[1], members, below)

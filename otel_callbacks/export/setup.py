@@ -26,10 +26,12 @@ from otel_callbacks.export.console import TreePrinter
 from otel_callbacks.export.fanout import fanout_of
 from otel_callbacks.export.file import JsonLinesExporter
 from otel_callbacks.export.guard import GuardedExporter
-from otel_callbacks.export.masking import SecretsFilter, secrets_in, without_secrets
-from otel_callbacks.export.otlp import endpoint_of, otlp_exporter
-from otel_callbacks.export.providers import Part, console_exporter, logs_part, metrics_part
+from otel_callbacks.export.masking import without_secrets
+from otel_callbacks.export.outlets import Outlet
+from otel_callbacks.export.parts import OutletPart, Part, ProcessorPart
+from otel_callbacks.export.providers import batched_logs, console_exporter, logs_part, metrics_part
 from otel_callbacks.export.telemetry import NOTHING, Telemetry
+from otel_callbacks.export.transport.addresses import endpoint_of
 from otel_callbacks.otel.engines import end_open_runs
 from otel_callbacks.settings import Settings, Signal, origin, variable
 from otel_callbacks.version import version
@@ -61,6 +63,7 @@ def configure(
     endpoint: str | None = None,
     protocol: Literal["http/protobuf", "grpc"] | None = None,
     headers: Mapping[str, str] | None = None,
+    spool_dir: str | os.PathLike[str] | None = None,
     span_processors: Sequence[SpanProcessor] = (),
     env: Mapping[str, str] | None = None,
 ) -> Telemetry:
@@ -68,7 +71,7 @@ def configure(
 
     If the application has set a tracer provider, our processors are added to it; else one is made and set. A second call
     replaces what the first one started, which is flushed and shut down (its ``on_shutdown`` goes over), so that a notebook's cell can be run again and
-    no span is exported twice. Proxies and ``.netrc`` are not consulted.
+    no span is exported twice. The environment's proxies and ``.netrc`` are not consulted.
 
     Metrics and log events go where the variables of their own say (``OTEL_METRICS_EXPORTER``, ``OTEL_EXPORTER_OTLP_LOGS_HEADERS``
     and so on); those that are unset are as for traces. A meter or logger provider that the application has set is left alone.
@@ -82,6 +85,8 @@ def configure(
         endpoint: The collector's address, as ``OTEL_EXPORTER_OTLP_ENDPOINT`` has it; /v1/traces is added for http/protobuf.
         protocol: ``http/protobuf`` or ``grpc``.
         headers: Headers of every export; they replace those of the environment.
+        spool_dir: A folder where everything waits on disk until the collector has it (``OTEL_CALLBACKS_SPOOL_DIR``); without it,
+            in memory.
         span_processors: Processors of the application's own. They belong to the result: its shutdown ends them.
         env: The environment to read, instead of the process's.
 
@@ -100,6 +105,7 @@ def configure(
             endpoint=endpoint,
             protocol=protocol,
             headers=headers,
+            spool_dir=None if spool_dir is None else os.fspath(spool_dir),
         )
         # An argument is stronger than any variable.
         return settings if endpoint is None else replace(settings, own_endpoint=None)
@@ -123,6 +129,7 @@ def configure(
             )
             # Not called now: what is open goes on, and will be exported by the new ones.
             telemetry.on_shutdown, former.on_shutdown = former.on_shutdown, []
+            telemetry.follow(former)
             former.shutdown()
         telemetry.start()
         _running.append(telemetry)
@@ -145,13 +152,9 @@ class _Plan:
     otlp: bool
     console: bool
 
-    def exporters(self, secrets: list[str]) -> list[GuardedExporter]:
-        """Build what the signal goes to; add to *secrets* what must not be logged."""
-        found = [console_exporter(self.signal)] if self.console else []
-        if self.otlp:
-            found.append(otlp_exporter(self.settings, self.signal))
-            secrets += secrets_in(endpoint_of(self.settings, self.signal), self.settings.headers or {})
-        return found
+    def outlets(self) -> dict[Signal, Outlet]:
+        """Build the signal's way by OTLP. Raises: ConfigurationError."""
+        return {self.signal: Outlet(self.settings, self.signal)} if self.otlp else {}
 
 
 def _telemetry(
@@ -163,30 +166,35 @@ def _telemetry(
     settings = traces.settings
     console = settings.console if settings.console is not None else "console" in settings.exporters
     files = [_file_exporter(settings.file)] if settings.file else []
-    secrets: list[str] = []
-    exporters = [*files, *traces.exporters(secrets)]
-    further = [(plan, plan.exporters(secrets)) for plan in others]
-    processors = [*([TreePrinter()] if console else []), *own, *map(_batched, exporters)]
+    outlets: dict[Signal, Outlet] = {
+        signal: outlet for plan in plans for signal, outlet in plan.outlets().items()
+    }
+    processors = [*([TreePrinter()] if console else []), *own, *map(_batched, files)]
+    receivers = [*processors, *(outlets["traces"].receiver() for _ in range("traces" in outlets))]
     if provider is None:
         provider = _make_provider(settings, attributes)
     else:
         _tell_of_provider(provider, attributes)
-    parts = [part for plan, found in further if found and (part := _part(plan, provider, found)) is not None]
-    mask = SecretsFilter(sorted(set(secrets), key=len, reverse=True))
-    mask.attach()
+    guards = [*files]
+    parts: list[Part] = [*map(ProcessorPart, processors)]
+    parts += [OutletPart(outlets["traces"])] if "traces" in outlets else []
+    for plan in others:
+        part = _part(plan, provider, outlets.get(plan.signal), guards)
+        parts += [part] if part is not None else []
 
     def release() -> None:
-        mask.detach()
         _running[:] = [other for other in _running if other is not telemetry]
 
     telemetry = Telemetry(
         provider,
         fanout_of(provider),
-        processors,
-        [*exporters, *(exporter for _, found in further for exporter in found)],
-        _description(traces, console=console, own=own),
-        release,
+        receivers,
         parts,
+        outlets=outlets,
+        exporters=guards,
+        description=_description(traces, console=console, own=own),
+        release=release,
+        exit_timeout_s=settings.exit_timeout_s,
     )
     telemetry.on_shutdown.append(
         partial(end_open_runs, provider)
@@ -194,11 +202,21 @@ def _telemetry(
     return telemetry
 
 
-def _part(plan: _Plan, provider: TracerProvider, exporters: Sequence[GuardedExporter]) -> Part | None:
+def _part(
+    plan: _Plan, provider: TracerProvider, outlet: Outlet | None, guards: list[GuardedExporter]
+) -> Part | None:
+    """Return what a signal beside traces goes through, if it goes anywhere; add its exporters to *guards*."""
     resource = getattr(provider, "resource", None)
+    printers = [console_exporter(plan.signal)] if plan.console else []
+    guards += printers
+    members = [outlet.receiver()] if outlet is not None else []
+    below: list[Part] = [OutletPart(outlet)] if outlet is not None else []
+    if not members and not printers:
+        return None
     if plan.signal == "metrics":
-        return metrics_part(plan.settings, resource, exporters)
-    return logs_part(resource, exporters)
+        return metrics_part(plan.settings, resource, [*printers, *members], below)
+    batches = [batched_logs(printer) for printer in printers]
+    return logs_part(resource, [*batches, *members], [*map(ProcessorPart, batches), *below])
 
 
 def _description(plan: _Plan, *, console: bool, own: Sequence[SpanProcessor]) -> str:
@@ -206,7 +224,8 @@ def _description(plan: _Plan, *, console: bool, own: Sequence[SpanProcessor]) ->
     if plan.settings.file:
         said.append(f"file {plan.settings.file!r}")
     if plan.otlp:
-        said.append(f"otlp {plan.settings.protocol} {without_secrets(endpoint_of(plan.settings))}")
+        spooled = f" by {plan.settings.spool_dir!r}" if plan.settings.spool_dir else ""
+        said.append(f"otlp {plan.settings.protocol} {without_secrets(endpoint_of(plan.settings))}{spooled}")
     said += [type(processor).__name__ for processor in own]
     return " + ".join(said) or NOTHING
 
@@ -262,7 +281,7 @@ def _file_exporter(path: str) -> GuardedExporter:
         raise ConfigurationError(
             f"The file for traces, {path[:200]!r}, cannot be written: {error.strerror}."
         ) from None
-    return GuardedExporter(lambda: exporter)
+    return GuardedExporter(exporter)
 
 
 def _batched(exporter: SpanExporter) -> SpanProcessor:

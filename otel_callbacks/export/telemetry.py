@@ -1,30 +1,44 @@
 """What ``configure()`` returns: the exporters that run, how to flush them, how to end them.
 
 Rules for this file: no call takes longer than it was told, whatever a collector does; the SDK's own timeouts are not kept
-(its issues 4555 and 4568), so the waiting is done here. Nothing raises into the application.
+(its issues 4555 and 4568), so the waiting is done here. Nothing raises into the application. A forked child that
+`multiprocessing` ends by ``os._exit`` is flushed all the same.
 """
 
 from __future__ import annotations
 
 import atexit
 import logging
+import os
+import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Final, Self
+import weakref
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from opentelemetry import metrics as metrics_api
+
+from otel_callbacks.export.delivery import meters
+from otel_callbacks.otel.observers import is_real
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.trace import TracerProvider
 
+    from otel_callbacks.export.delivery.ledger import Ledger
     from otel_callbacks.export.fanout import Fanout
     from otel_callbacks.export.guard import GuardedExporter
-    from otel_callbacks.export.providers import Part
+    from otel_callbacks.export.outlets import Outlet
+    from otel_callbacks.export.parts import Part
+    from otel_callbacks.settings import Signal
 
 TIMEOUT_S: Final = 5.0
 NOTHING: Final = "nothing is exported"
+_SHARE: Final = 0.9  # of a timeout, for delivering; the rest is for closing files and ending threads
 
 _logger = logging.getLogger(__name__)
 
@@ -40,21 +54,25 @@ class Telemetry:
         self,
         tracer_provider: TracerProvider,
         fanout: Fanout | None = None,
-        processors: Sequence[SpanProcessor] = (),
+        receivers: Sequence[SpanProcessor] = (),
+        parts: Sequence[Part] = (),
+        *,
+        outlets: Mapping[Signal, Outlet] | None = None,
         exporters: Sequence[GuardedExporter] = (),
         description: str = NOTHING,
         release: Callable[[], object] = lambda: None,
-        parts: Sequence[Part] = (),
+        exit_timeout_s: float = TIMEOUT_S,
     ) -> None:
         self.on_shutdown: list[Callable[[], object]] = []
         self._provider = tracer_provider
         self._fanout = fanout
-        self._processors = tuple(processors)
-        self._exporters = tuple(exporters)
-        self._members: tuple[SpanProcessor | Part, ...] = (*self._processors, *parts)
+        self._receivers = tuple(receivers)
         self._parts = tuple(parts)
+        self._outlets = dict(outlets or {})
+        self._exporters = tuple(exporters)
         self._description = description
         self._release = release
+        self._exit_timeout_s = exit_timeout_s
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._active = fanout is not None
@@ -62,11 +80,38 @@ class Telemetry:
     def start(self) -> None:
         """Begin to receive; end by itself when the interpreter exits."""
         if self._fanout:
-            self._fanout.members = self._processors
+            self._fanout.members = self._receivers
             for part in self._parts:
                 part.start()
-            self._fanout.flush, self._fanout.close = self.force_flush, self.shutdown
-            atexit.register(self.shutdown)
+            self._fanout.flush, self._fanout.close = self.force_flush, self._exit
+            atexit.register(self._exit)
+            if hasattr(os, "register_at_fork"):  # pragma: no branch  (Windows does not fork)
+                child = weakref.WeakMethod(self._in_child)
+                os.register_at_fork(after_in_child=lambda: (method := child()) and method())
+            if self._outlets and is_real(provider := metrics_api.get_meter_provider()):
+                meters.show(provider, {signal: outlet.delivery for signal, outlet in self._outlets.items()})
+
+    def follow(self, former: Telemetry) -> None:
+        """Take over what is open on disk from *former*, which is about to end."""
+        for signal, outlet in self._outlets.items():
+            if signal in former._outlets:
+                outlet.follow(former._outlets[signal])
+
+    def _exit(self) -> None:
+        self.shutdown(self._exit_timeout_s)
+
+    def _in_child(self) -> None:
+        """See that a child of `multiprocessing`, which runs no exit handlers, calls its own."""
+        # Threads of the parent may have held them.
+        self._lock, self._ended = threading.Lock(), threading.Event()
+        util: Any = sys.modules.get("multiprocessing.util")
+        if util is not None and self._active:
+            # It forgets whatever was registered before the fork, and calls this when it has done so.
+            util.register_after_fork(self, Telemetry._in_multiprocessing)
+
+    def _in_multiprocessing(self) -> None:
+        util: Any = sys.modules["multiprocessing.util"]
+        util.Finalize(self, self._exit, exitpriority=0)
 
     @property
     def tracer_provider(self) -> TracerProvider:
@@ -83,6 +128,10 @@ class Telemetry:
         """Whether spans are exported: not if the SDK is disabled, nor after a shutdown."""
         return self._active
 
+    def stats(self) -> dict[Signal, Ledger]:
+        """Return what became of everything that goes to a collector, by signal: exact if nothing is under way."""
+        return {signal: outlet.delivery.ledger() for signal, outlet in self._outlets.items()}
+
     def force_flush(self, timeout_s: float = TIMEOUT_S) -> bool:
         """Export what has ended, and wait.
 
@@ -91,13 +140,15 @@ class Telemetry:
         if not self._active:
             return True
         before = self._failures()
-        flushed = _within(timeout_s, [member.force_flush for member in self._members])
+        share_s = timeout_s * _SHARE
+        flushed = _within(timeout_s, [partial(part.force_flush, share_s) for part in self._parts])
         return flushed and self._failures() == before
 
     def shutdown(self, timeout_s: float = TIMEOUT_S) -> None:
         """Call ``on_shutdown``, flush, and end our processors; the provider and others' processors stay as they are.
 
-        Spans that a collector does not take in time are lost, with a warning. A second call does nothing but wait for the first.
+        What a collector does not take in time waits in the spool for the next process, or is lost, with a warning. A second call
+        does nothing but wait for the first.
         """
         with self._lock:
             first, self._active = self._active, False
@@ -119,8 +170,9 @@ class Telemetry:
                 _logger.warning("A function of on_shutdown failed: %s.", type(error).__name__)
         before = self._failures()
         fanout.members, fanout.flush, fanout.close = (), None, None
-        atexit.unregister(self.shutdown)
-        done = _within(timeout_s, [member.shutdown for member in self._members])
+        atexit.unregister(self._exit)
+        share_s = timeout_s * _SHARE
+        done = _within(timeout_s, [partial(part.shutdown, share_s) for part in self._parts])
         if not done or self._failures() > before:
             _logger.warning("Not everything was delivered at the shutdown, within %s s.", timeout_s)
         self._release()

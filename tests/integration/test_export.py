@@ -59,6 +59,8 @@ class Receiver:
         ]
 
     def take(self, body: bytes, headers: dict[str, str]) -> None:
+        if headers["path"].endswith(("/metrics", "/logs")):
+            return  # not what these tests are about
         if self.wait:
             self.wait.wait(30)
         self.headers.append({name.lower(): value for name, value in headers.items()})

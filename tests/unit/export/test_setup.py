@@ -227,12 +227,20 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         configure(file=tmp_path, otlp=False)
 
 
-def test_wrong_batch_settings_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BLRP_SCHEDULE_DELAY"])
+def test_wrong_batch_settings_are_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name}='0' is not allowed"):
+        configure(env={name: "0"})
+
+
+def test_the_sdks_own_batches_know_their_own_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "1")
     with pytest.raises(
-        ConfigurationError, match="One of the OTEL_BSP_\\* variables is not allowed: max_export_batch_size"
+        ConfigurationError, match="OTEL_BSP_\\* variables is not allowed: max_export_batch_size"
     ):
-        configure()
+        configure(file=tmp_path / "f", env=NOTHING)
 
 
 PROGRAM = """

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 
 from otel_callbacks.export.fanout import fanout_of
 from otel_callbacks.export.guard import GuardedExporter
+from otel_callbacks.export.parts import ProcessorPart
 from otel_callbacks.export.telemetry import Telemetry
 
 
@@ -43,7 +44,10 @@ def provider() -> TracerProvider:
 def started(
     provider: TracerProvider, *processors: SpanProcessor, exporters: tuple[GuardedExporter, ...] = ()
 ) -> Telemetry:
-    telemetry = Telemetry(provider, fanout_of(provider), processors, exporters, "test")
+    parts = [ProcessorPart(processor) for processor in processors]
+    telemetry = Telemetry(
+        provider, fanout_of(provider), processors, parts, exporters=exporters, description="test"
+    )
     telemetry.start()
     return telemetry
 
@@ -77,7 +81,7 @@ def test_a_flush_that_hangs_ends_in_time_and_says_so(
 
 @pytest.mark.logs
 def test_an_export_that_failed_is_not_a_flush(provider: TracerProvider) -> None:
-    exporter = GuardedExporter(lambda: cast("Any", None))
+    exporter = GuardedExporter(cast("Any", None))
 
     class Exporting(Processor):
         def force_flush(self, timeout_millis: int = 30_000) -> bool:
