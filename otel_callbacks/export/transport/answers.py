@@ -92,7 +92,7 @@ _LOCAL: Final = (
             "what answers does not speak gRPC; OTLP over HTTP has another port (4318 by default)",
         ),
     ),
-    (re.compile(r"\ADeadline Exceeded"), Answer(Verdict.RETRY, "no answer in time")),
+    (re.compile(r"\A(?:Stream removed \()?Deadline Exceeded"), Answer(Verdict.RETRY, "no answer in time")),
     (
         re.compile(r"errors resolving|[Nn]ame resolution|DNS"),
         Answer(Verdict.RETRY, "the name of its host cannot be resolved"),
@@ -100,7 +100,7 @@ _LOCAL: Final = (
     (
         re.compile(
             r"failed to connect|connections to all backends|[Ss]ocket closed|[Cc]onnection (?:reset|refused|closed)|Broken pipe"
-            r"|\ASendmsg|\ARecvmsg|GOAWAY|[Kk]eepalive|\AStream removed|empty address list|Transport closed|Endpoint closing|\AFD "
+            r"|\ASendmsg|\ARecvmsg|GOAWAY|[Kk]eepalive|\AStream removed|\AChannel closed|empty address list|Transport closed|Endpoint closing|\AFD "
         ),
         Answer(Verdict.RETRY, "nobody answers"),
     ),

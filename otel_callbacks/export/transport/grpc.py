@@ -1,7 +1,7 @@
 """OTLP over gRPC: bytes in, bytes out, over a channel that belongs to one process.
 
 Rules for this file: a channel is made at the first send of each process and never used, nor closed, after a fork: an inherited one
-hangs. What the environment says to gRPC of proxies and service configurations is not heard. Nothing is raised.
+hangs. Nobody is inside of gRPC while the process forks. What the environment says to gRPC of proxies and service configurations is not heard. Nothing is raised.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ import grpc  # type: ignore[import-untyped]  # grpcio ships no types
 from otel_callbacks.errors import ConfigurationError
 from otel_callbacks.export.items import Answer, Verdict
 from otel_callbacks.export.transport.answers import Mask, grpc_answer, grpc_delivered
+from otel_callbacks.export.transport.faults import answer_of
+from otel_callbacks.export.transport.forks import Gate
 from otel_callbacks.export.transport.quiet import unobserved
+from otel_callbacks.export.transport.sockets import Deadline
 
 if TYPE_CHECKING:
     from otel_callbacks.settings import Signal
@@ -43,6 +46,18 @@ _OPTIONS: Final = (
 _NAME: Final = re.compile(r"[0-9a-z_.-]+")
 _VALUE: Final = re.compile(r"[\x20-\x7e]*")
 
+_NO_FORKS: Final = frozenset(
+    {"0", "false", "no"}
+)  # of GRPC_ENABLE_FORK_SUPPORT, as gRPC reads it; on if unset
+_UNUSABLE: Final = Answer(
+    Verdict.MISCONFIGURED,
+    "gRPC cannot be used in a forked process with GRPC_ENABLE_FORK_SUPPORT=0; leave it out, or use http/protobuf",
+)
+_FORKING: Final = Answer(Verdict.RETRY, "the process forks")
+
+gate: Final = Gate().guard()
+_users: Final[list[int]] = []
+"""The first process that has used gRPC, here."""
 inherited: Final[list[Any]] = []
 """Channels of a parent process: kept, because to let go of one would close it."""
 
@@ -89,28 +104,36 @@ class GrpcTransport:
         """Send an encoded request and wait for its answer, never longer than *timeout_s* in total. Never raises."""
         if self._pid != os.getpid():
             self.abandon()
-        target = self._target
-        with unobserved():
-            try:
-                if self._channel is None:
-                    self._connect()
-                response: bytes = self._call(
-                    body,
-                    timeout=timeout_s,
-                    metadata=(*target.metadata, ("idempotency-key", identity)),
-                    compression=grpc.Compression.Gzip
-                    if target.compresses
-                    else grpc.Compression.NoCompression,
-                )
-            except grpc.RpcError as error:
-                answer = _answer_of(error, target.mask)
-            except Exception as error:  # noqa: BLE001  (a certificate that has gone, a channel that was closed)
-                answer = Answer(Verdict.RETRY, f"{type(error).__name__} while sending")
-            else:
-                return grpc_delivered(target.signal, response, target.mask)
+        if _is_forked() and os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "").lower() in _NO_FORKS:
+            return _UNUSABLE
+        deadline = Deadline(timeout_s)
+        with unobserved(), gate.inside(self, self._call_back, timeout_s) as entered:
+            answer = self._exchange(body, identity, deadline) if entered else _FORKING
         if answer.verdict is not Verdict.DELIVERED and not answer.explicit:
             self.close()  # the next one connects at once, and reads the certificates again
         return answer
+
+    def _exchange(self, body: bytes, identity: str, deadline: Deadline) -> Answer:
+        target = self._target
+        try:
+            if self._channel is None:
+                self._connect()
+            response: bytes = self._call(
+                body,
+                timeout=deadline.left_s(),  # never 0: to gRPC, that is no limit that holds
+                metadata=(*target.metadata, ("idempotency-key", identity)),
+                compression=grpc.Compression.Gzip if target.compresses else grpc.Compression.NoCompression,
+            )
+        except grpc.RpcError as error:
+            return _answer_of(error, target.mask)
+        except Exception as error:  # noqa: BLE001  (a certificate that has gone, a channel that was closed)
+            return answer_of(error)
+        return grpc_delivered(target.signal, response, target.mask)
+
+    def _call_back(self) -> None:
+        channel = self._channel
+        if channel is not None:
+            channel.close()
 
     def close(self) -> None:
         """End the connection; a later `send` makes a new one."""
@@ -129,6 +152,8 @@ class GrpcTransport:
 
     def _connect(self) -> None:
         target = self._target
+        if not _users:
+            _users.append(os.getpid())
         options = (*_OPTIONS, ("grpc.primary_user_agent", target.agent))
         if target.pem is None:
             channel = grpc.insecure_channel(target.address, options)
@@ -137,6 +162,10 @@ class GrpcTransport:
             channel = grpc.secure_channel(target.address, credentials, options)
         self._channel = channel
         self._call = channel.unary_unary(_METHODS[target.signal])
+
+
+def _is_forked() -> bool:
+    return bool(_users) and _users[0] != os.getpid()
 
 
 def _answer_of(error: Any, mask: Mask) -> Answer:
