@@ -19,6 +19,7 @@ from benchmarks.gate import Result, failures
 from benchmarks.lag import loop_lag
 from benchmarks.managers import managed
 from benchmarks.recording import record
+from benchmarks.wire import encoded
 
 OVER: int = 1
 
@@ -51,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _arguments(arguments)
     recording = record()
     check_equal_work(recording)
-    cases = by_name((*paired(recording), *managed(recording)), options.only)
+    cases = by_name((*paired(recording), *managed(recording), *encoded(recording)), options.only)
     if options.plant != 1.0:
         cases = tuple(planted(case, options.plant) for case in cases)
     if options.count_here:

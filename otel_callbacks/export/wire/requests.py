@@ -22,10 +22,20 @@ def request(entries: Sequence[Entry]) -> bytes:
     for entry in entries:
         resource, scope = entry.origin
         item = entry.item
-        resources.setdefault(resource, {}).setdefault(scope, []).extend((_ITEMS.of(len(item)), item))
-    parts: list[bytes] = []
+        scopes = resources.get(resource)
+        if scopes is None:
+            scopes = resources[resource] = {}
+        parts = scopes.get(scope)
+        if parts is None:
+            parts = scopes[scope] = [scope]
+        parts += (_ITEMS.of(len(item)), item)
+    # All is joined once, at the end: a request is megabytes, and each copy of it costs more than what is done here.
+    every: list[bytes] = []
     for resource, scopes in resources.items():
-        members = [_SCOPES.field(b"".join((scope, *items))) for scope, items in scopes.items()]
-        size = len(resource) + sum(map(len, members))
-        parts += (_RESOURCES.of(size), resource, *members)
-    return b"".join(parts)
+        below = [resource]
+        for parts in scopes.values():
+            below.append(_SCOPES.of(sum(map(len, parts))))
+            below += parts
+        every.append(_RESOURCES.of(sum(map(len, below))))
+        every += below
+    return b"".join(every)

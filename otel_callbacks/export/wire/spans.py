@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.trace import Link, SpanContext, SpanKind, StatusCode
+from opentelemetry.trace import DEFAULT_TRACE_STATE, Link, SpanContext, SpanKind, StatusCode
 
 from otel_callbacks import semconv
 from otel_callbacks.export.wire.protobuf import Heads, pack_fixed64, time_ns, uint32, varint
@@ -156,7 +156,7 @@ def _write_context(context: SpanContext, parts: list[bytes]) -> None:
         # Ids of another length than these would cost the whole request.
         parts += (_TRACE_ID, identity(context.trace_id, 16), _SPAN_ID, identity(context.span_id, 8))
     state: Any = context.trace_state
-    if state:
+    if state is not DEFAULT_TRACE_STATE and state:
         said = b",".join([text(key) + b"=" + text(value) for key, value in state.items()])
         parts.append(_TRACE_STATE.field(said))
 
@@ -208,13 +208,12 @@ def _attributes(span: ReadableSpan, parts: list[bytes]) -> None:
 
 
 def _dropped(span: ReadableSpan, parts: list[bytes]) -> None:
-    for tag, count in (
-        (_DROPPED_ATTRIBUTES, span.dropped_attributes),
-        (_DROPPED_EVENTS, span.dropped_events),
-        (_DROPPED_LINKS, span.dropped_links),
-    ):
-        if count:
-            parts += (tag, varint(uint32(count)))
+    if count := span.dropped_attributes:
+        parts += (_DROPPED_ATTRIBUTES, varint(uint32(count)))
+    if count := span.dropped_events:
+        parts += (_DROPPED_EVENTS, varint(uint32(count)))
+    if count := span.dropped_links:
+        parts += (_DROPPED_LINKS, varint(uint32(count)))
 
 
 def _status(span: ReadableSpan, parts: list[bytes]) -> None:
@@ -230,21 +229,21 @@ def _status(span: ReadableSpan, parts: list[bytes]) -> None:
 
 
 def _events(span: ReadableSpan, parts: list[bytes]) -> None:
-    _each(span.events, _EVENTS, _event, parts, (_DROPPED_EVENTS, "dropped_events", span))
+    if found := span.events:
+        lost = _each(found, _EVENTS, _event, parts)
+        if lost:
+            parts += (_DROPPED_EVENTS, varint(uint32(lost + uint32(span.dropped_events))))
 
 
 def _links(span: ReadableSpan, parts: list[bytes]) -> None:
-    _each(span.links, _LINKS, _link, parts, (_DROPPED_LINKS, "dropped_links", span))
+    if found := span.links:
+        lost = _each(found, _LINKS, _link, parts)
+        if lost:
+            parts += (_DROPPED_LINKS, varint(uint32(lost + uint32(span.dropped_links))))
 
 
-def _each(
-    found: Sequence[Any],
-    heads: Heads,
-    encode: Callable[[Any], bytes],
-    parts: list[bytes],
-    dropped: tuple[bytes, str, ReadableSpan],
-) -> None:
-    """Append every one of *found*; one that cannot be written costs itself, and is counted."""
+def _each(found: Sequence[Any], heads: Heads, encode: Callable[[Any], bytes], parts: list[bytes]) -> int:
+    """Append every one of *found*; one that cannot be written costs itself. Returns: how many could not."""
     lost = 0
     for one in found:
         try:
@@ -253,9 +252,7 @@ def _each(
             lost += 1
         else:
             parts += (heads.of(len(data)), data)
-    if lost:
-        tag, name, span = dropped
-        parts += (tag, varint(uint32(lost + uint32(getattr(span, name)))))
+    return lost
 
 
 def _event(event: Event) -> bytes:

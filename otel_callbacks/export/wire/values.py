@@ -35,6 +35,7 @@ _MAP: Final = Heads(0x32)  # AnyValue.kvlist_value
 _BYTES: Final = Heads(0x3A)  # AnyValue.bytes_value
 _FIRST: Final = _TEXT  # KeyValue.key, ArrayValue.values, KeyValueList.values
 _VALUE: Final = Heads(0x12)  # KeyValue.value
+_FEW: Final = 16  # elements
 _SHORT: Final = TABLE // 4  # characters of a text whose bytes are fewer than `TABLE` in any case
 _TRUE: Final = b"\x10\x01"
 _FALSE: Final = b"\x10\x00"
@@ -111,10 +112,21 @@ def attributes(found: Mapping[str, Any], heads: Heads, parts: list[bytes]) -> No
             head = _DOUBLE
             data = pack_double(value)
         else:
-            data = any_value(value)
+            data = (_few(value) if kind is tuple and len(value) <= _FEW else b"") or any_value(value)
             head = varint(len(data))
         size = len(start) + len(head) + len(data)
         parts += (short[size] if size < TABLE else heads.of(size), start, head, data)
+
+
+def _few(value: tuple[Any, ...]) -> bytes:
+    """Return an array of short texts, as nearly every collection of an attribute is; nothing for any other."""
+    parts: list[bytes] = []
+    for item in value:
+        if type(item) is not str or len(item) > _SHORT:
+            return b""
+        data = utf8(item)
+        parts += (_FIRST.tag, _STRINGS[len(data)], data)
+    return _ARRAY.field(b"".join(parts))
 
 
 def snapshot(found: Any) -> Mapping[str, Any]:
@@ -169,21 +181,14 @@ def _any(value: Any, depth: int, left: list[int]) -> bytes:
 
 def _array(value: Sequence[Any], depth: int, left: list[int]) -> bytes:
     parts: list[bytes] = []
-    room = left[0]
     for taken, item in enumerate(value):
-        if room <= 0:
+        before = left[0]
+        if before <= 0:
             parts.append(_FIRST.field(_string(_more(value, taken))))
             break
-        if type(item) is str and len(item) <= _SHORT:  # nearly every one
-            data = utf8(item)
-            parts += (_FIRST.tag, _STRINGS[len(data)], data)
-            room -= len(data) + _ELEMENT_BYTES
-        else:
-            left[0] = room
-            data = _any(item, depth, left)
-            parts += (_FIRST.of(len(data)), data)
-            room = min(left[0], room - len(data)) - _ELEMENT_BYTES
-    left[0] = room
+        data = _any(item, depth, left)
+        parts += (_FIRST.of(len(data)), data)
+        left[0] = min(left[0], before - len(data)) - _ELEMENT_BYTES
     return _ARRAY.field(b"".join(parts))
 
 
