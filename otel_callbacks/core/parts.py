@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any, Final, TypeAlias
 
 from otel_callbacks.core import digest, values
-from otel_callbacks.core.reading import field, first, mapping, sequence
+from otel_callbacks.core.reading import byte_count, field, first, mapping, sequence
 from otel_callbacks.core.redact import secrets
 from otel_callbacks.core.scrub import Scrub
 from otel_callbacks.core.values import string
@@ -273,9 +273,11 @@ def _data(data: Any, modality: str | None, media_type: str | None, scrub: Scrub)
 
 
 def _blob(modality: str, media_type: str | None, data: Any, scrub: Scrub) -> Part:
-    size = data.nbytes if type(data) is memoryview else len(data)
+    size = byte_count(data)
     part = _reference("blob", "content", "", modality, media_type, size)
-    return {**part, "sha256": digest.of_bytes(data)} if scrub.may_digest(size) else part
+    if size is None or not scrub.may_digest(size):
+        return part
+    return {**part, "sha256": digest.of_bytes(data)}
 
 
 def _modality(media_type: str | None) -> str:

@@ -70,3 +70,11 @@ def first(value: object) -> Any:
     """Return the first element of a list or tuple, else None."""
     found = sequence(value)
     return found[0] if found else None
+
+
+def byte_count(value: Any) -> int | None:
+    """Return how many bytes a bytes, a bytearray or a memoryview has; None for a view that was released: it has no size."""
+    try:
+        return value.nbytes if type(value) is memoryview else len(value)
+    except ValueError:
+        return None

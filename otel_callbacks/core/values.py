@@ -22,7 +22,7 @@ from itertools import chain, count, islice
 from typing import Any, Final, TypeAlias, cast
 
 from otel_callbacks.core import numpy
-from otel_callbacks.core.reading import pairs
+from otel_callbacks.core.reading import byte_count, pairs
 from otel_callbacks.core.redact import bounded, secrets
 
 AttributeValue: TypeAlias = (
@@ -215,7 +215,9 @@ def _same(value: Any, _limit: int) -> AttributeValue:
 
 
 def _bytes(value: Any, _limit: int) -> AttributeValue:
-    size = value.nbytes if type(value) is memoryview else len(value)
+    size = byte_count(value)
+    if size is None:
+        return type_name(value)
     return bytes(value) if size <= MAX_BYTES else f"<{size} bytes>"
 
 

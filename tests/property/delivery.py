@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 MAX_SPAN_BYTES = 256 * 1_024
 
 
-def delivered(exporter: InMemorySpanExporter) -> list[Any]:
+def delivered(exporter: InMemorySpanExporter, max_bytes: int = MAX_SPAN_BYTES) -> list[Any]:
     """Return the exported spans as OTLP has them: all in one request, as neighbours, none lost and none too large."""
     spans: tuple[ReadableSpan, ...] = exporter.get_finished_spans()
     request = ExportTraceServiceRequest.FromString(encode_spans(spans).SerializeToString())
@@ -24,7 +24,7 @@ def delivered(exporter: InMemorySpanExporter) -> list[Any]:
         # An attribute that cannot be encoded is left out by the encoder, not refused.
         assert len(encoded.attributes) == len(span.attributes or {})
         assert encoded.end_time_unix_nano >= encoded.start_time_unix_nano
-        assert encoded.ByteSize() <= MAX_SPAN_BYTES
+        assert encoded.ByteSize() <= max_bytes
     return found
 
 

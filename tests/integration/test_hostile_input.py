@@ -1,0 +1,17 @@
+"""The table of hostile input, every row of it four ways: the application never notices, and what can be recorded is recorded."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.hostile import rows_of_values
+from tests.integration.hostile.stage import ROWS, WAYS, Row, play
+
+TABLE = (rows_of_values,)
+"""Where the rows are: each module enters its own."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_hostile_input_harms_nobody(row: Row, way: str) -> None:
+    play(row, way)
