@@ -11,14 +11,14 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from otel_callbacks.cli import demo, doctor
+from otel_callbacks.cli import demo, doctor, spool
 from otel_callbacks.errors import OTelCallbacksError
 from otel_callbacks.version import version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = (demo.COMMAND, doctor.COMMAND)
+COMMANDS = (demo.COMMAND, doctor.COMMAND, spool.COMMAND)
 """Every command, in the order of the help."""
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it

@@ -1,4 +1,4 @@
-"""One test span, sent the way an application's would be: through ``configure()``, with what the exporters log as the reason.
+"""One test span, sent the way an application's would be: through ``configure()``, with what the delivery logs as the reason.
 
 Rules for this file: what is said of a failure has passed the filters that take secrets out of log lines.
 """
@@ -19,19 +19,17 @@ from otel_callbacks.handlers import OTelCallbackHandler
 TIMEOUT_S: Final = 10.0
 RUN_NAME: Final = "otel-callbacks doctor"
 _NOBODY: Final = "Nothing listens there. Is the collector running, and is the port that of this protocol (4318 http, 4317 grpc)?"
-# What a message of an exporter or a collector says, and what to do about it; the first that fits.
+# What a message of the delivery or of a collector says, and what to do about it; the first that fits.
 _HINTS: Final = (
-    ("refused", _NOBODY),
-    ("UNAVAILABLE", _NOBODY),
-    ("resolve", "The host's name is unknown. Check OTEL_EXPORTER_OTLP_ENDPOINT."),
-    ("ConnectionError", _NOBODY),
+    ("nobody listens", _NOBODY),
+    ("nobody answers", _NOBODY),
+    ("no answer in time", "Nobody took it in time. Is the collector running, and is this its address?"),
+    ("cannot be resolved", "The host's name is unknown. Check OTEL_EXPORTER_OTLP_ENDPOINT."),
     ("404", "The server knows no such path. OTEL_EXPORTER_OTLP_ENDPOINT gets /v1/traces added; ..._TRACES_ENDPOINT does not."),
     ("401", "The server wants a key. Check OTEL_EXPORTER_OTLP_HEADERS."),
     ("403", "The server refuses this key. Check OTEL_EXPORTER_OTLP_HEADERS."),
-    ("certificate", "TLS failed. Check OTEL_EXPORTER_OTLP_CERTIFICATE, or use http:// for a collector without TLS."),
-    ("SSL", "TLS failed. Check OTEL_EXPORTER_OTLP_CERTIFICATE, or use http:// for a collector without TLS."),
-    ("due to timeout", "Nobody took it in time. Is the collector running, and is this its address?"),
-    ("HTTP/", "What answered does not speak this protocol: 4318 is http/protobuf, 4317 is grpc."),
+    ("TLS", "TLS failed. Check OTEL_EXPORTER_OTLP_CERTIFICATE, or use http:// for a collector without TLS."),
+    ("does not speak", "What answered does not speak this protocol: 4318 is http/protobuf, 4317 is grpc."),
 )  # fmt: skip
 
 

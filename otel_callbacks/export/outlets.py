@@ -63,6 +63,11 @@ class Outlet:
         )
 
     @property
+    def destination(self) -> str:
+        """The name of where it goes; empty without a spool."""
+        return self._spooled.destination if self._spooled is not None else ""
+
+    @property
     def journal(self) -> Journal | None:
         """What keeps the spans that are open, if there is a spool."""
         return self._journal
