@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from base64 import b64encode
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -34,7 +35,7 @@ def endpoint_of(settings: Settings, signal: Signal = "traces") -> str:
 
 def _with_path(endpoint: str, path: str) -> str:
     # The query stays behind the path: some backends take their key there.
-    base, mark, query = endpoint.partition("?")
+    base, mark, query = endpoint.partition("#")[0].partition("?")
     base = base.rstrip("/")
     return (base if base.endswith(path) else base + path) + mark + query
 
@@ -82,13 +83,13 @@ class Address:
 
 def address_of(text: str, name: str) -> Address:
     """Return the parts of an address. Raises: ConfigurationError: the setting *name* cannot be used."""
-    url = urlsplit(text if "://" in text else f"//{text}")
-    userinfo, at, _ = url.netloc.rpartition("@")
     try:
+        url = urlsplit(text if "://" in text else f"//{text}")
         host = _ascii(url.hostname or "")
         port = url.port
     except ValueError:
         raise ConfigurationError(f"The host or the port in {name} is not allowed.") from None
+    userinfo, at, _ = url.netloc.rpartition("@")
     target = (url.path or "/") + (f"?{url.query}" if url.query else "")
     user, colon, password = userinfo.partition(":")
     return Address(
@@ -110,5 +111,10 @@ def secrets_of(address: Address) -> set[str]:
     query = address.target.partition("?")[2]
     found = {user, password, address.userinfo or "", (address.basic or "").removeprefix("Basic "), query}
     found |= {value for _, value in parse_qsl(query)}
-    found |= {quote(text, safe="") for text in found}
+    return in_every_form(found)
+
+
+def in_every_form(secrets: Iterable[str]) -> set[str]:
+    """Return *secrets* as they are and percent-encoded, but for those too short to be masked."""
+    found = {form for text in secrets for form in (text, quote(text, safe=""))}
     return {text for text in found if len(text) >= _SHORTEST_SECRET}

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 from otel_callbacks.errors import ConfigurationError
 from otel_callbacks.export.masking import secrets_in, without_secrets
-from otel_callbacks.export.transport.addresses import Address, address_of, endpoint_of, secrets_of
+from otel_callbacks.export.transport.addresses import (
+    Address,
+    address_of,
+    endpoint_of,
+    in_every_form,
+    secrets_of,
+)
 from otel_callbacks.export.transport.answers import Mask, mask_of
 from otel_callbacks.export.transport.http import COMPRESSIONS, HttpTarget, HttpTransport
 from otel_callbacks.export.transport.sockets import Proxy, Route
@@ -153,7 +159,7 @@ def _secrets(settings: Settings, endpoint: str, address: Address) -> set[str]:
     found = {*secrets_in(endpoint, settings.headers or {}), *secrets_of(address)}
     if settings.proxy is not None:
         found |= {*secrets_in(settings.proxy, {}), *secrets_of(address_of(settings.proxy, _PROXY))}
-    return found
+    return in_every_form(found)
 
 
 def _warn_of_plain_text(settings: Settings, endpoint: str, address: Address) -> None:

@@ -45,7 +45,7 @@ def answer_of(error: Exception) -> Answer:
     if isinstance(error, ssl.SSLError):
         return Answer(_WRONG, f"TLS: {_reason(error)}")
     if isinstance(error, OSError) and error.errno is not None:
-        return Answer(_RETRY, f"the network says {errno.errorcode.get(error.errno, error.errno)}")
+        return Answer(_RETRY, f"the system says {errno.errorcode.get(error.errno, error.errno)}")
     return Answer(_RETRY, f"{type(error).__name__} while sending")
 
 
