@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
 from otel_callbacks.export.delivery.delivery import Delivery
 from otel_callbacks.export.delivery.ledger import Ledger, Tally
-from otel_callbacks.export.delivery.sending import Attempt, Fate, Idle, News, Outcome, Sending, Take
+from otel_callbacks.export.delivery.sending import (
+    MOST_SENDERS,
+    Attempt,
+    Fate,
+    Idle,
+    News,
+    Outcome,
+    Sending,
+    Take,
+)
 from otel_callbacks.export.items import Answer, Entry, Origin, Store, StoreCounts, Verdict
 
 ORIGIN = Origin(b"resource", b"scope")
@@ -188,14 +198,15 @@ class World:
         """Go on until nothing is left, time is up, or nothing will happen any more."""
         end_s = self.now_s + for_s
         while requests and self.now_s <= end_s:
-            while isinstance(step := self.begin(), Attempt):
+            step: Attempt | float | None = None
+            while len(self.open) < MOST_SENDERS and isinstance(step := self.begin(), Attempt):
                 pass
             if self.open:
                 self.finish()
                 requests -= 1
             elif step is None:
                 return
-            else:
+            elif isinstance(step, float):
                 self.now_s = max(self.now_s, step)
 
     def ledger(self) -> Ledger:
@@ -213,7 +224,6 @@ class World:
                     self.tally.rejected += outcome.rejected
                 case Fate.DEAD:
                     self.store.bury(outcome.entries[0], outcome.reason)
-                    self.tally.dead += 1
                 case Fate.REFUSED:
                     self.store.settle(outcome.entries)
                     self.tally.refused += len(outcome.entries)
@@ -267,3 +277,11 @@ def delivery_of(store: Store, wire: Wire, **options: Any) -> Delivery:
         wire,
         **{"signal": "traces", "delay_s": 3_600.0, "encode": joined, "random": Random(0), **options},
     )
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until *condition* holds; the test fails if it never does."""
+    deadline_s = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.002)

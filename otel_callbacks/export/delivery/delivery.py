@@ -12,8 +12,9 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from otel_callbacks.export.delivery.ledger import REFUSED
 from otel_callbacks.export.delivery.plan import Plan
 from otel_callbacks.export.delivery.workers import Workers
 from otel_callbacks.export.wire.requests import request
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from otel_callbacks.export.delivery.trial import Shorten
     from otel_callbacks.export.items import Entry, Origin, Store, Transport
     from otel_callbacks.settings import Signal
-
-CLOSED: Final = "closed"
-"""Why something was dropped: it was put after the shutdown."""
 
 
 class Delivery:
@@ -92,7 +90,7 @@ class Delivery:
         """Keep *items* until they are delivered. With a disk, they are on it when this returns."""
         workers = self._workers
         if workers.sending.refused:
-            workers.turn_away(len(items), "refused")
+            workers.turn_away(len(items), REFUSED)
             return
         try:
             self._store.put(origin, items)
@@ -141,8 +139,7 @@ class Delivery:
         deadline_s = self._plan.clock() + timeout_s
         flushed = workers.flush(timeout_s)
         workers.stop(deadline_s - self._plan.clock())
-        self._store.close()
-        workers.ended()
+        workers.close()
         return flushed
 
     def ledger(self) -> Ledger:

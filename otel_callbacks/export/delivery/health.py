@@ -126,7 +126,7 @@ class Health:
 
     def _wait(self, answer: Answer) -> float:
         if answer.retry_after_s is not None:  # never earlier than asked; not all clients at once
-            asked_s = min(max(0.0, answer.retry_after_s), LONGEST_WAIT_S)
+            asked_s = min(max(FIRST_WAIT_S, answer.retry_after_s), LONGEST_WAIT_S)
             return asked_s * (1 + 0.1 * self._random.random())
         if answer.verdict is Verdict.MISCONFIGURED:
             return self._about(SLOW_WAIT_S)

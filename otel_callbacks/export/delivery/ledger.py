@@ -5,6 +5,7 @@ Rules for this file: numbers only. While items are being put or sent, two of the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 
 SHUTDOWN: Final = "shutdown"
 """Why something was dropped: it waited in memory when the delivery ended."""
+CLOSED: Final = "closed"
+"""Why something was dropped, as the store has it: the delivery had ended, or it waited in memory then."""
 REFUSED: Final = "refused"
-"""Why something was dropped: the server knows no such signal."""
+"""Why something was dropped: the server knows no such signal; or it would have been put aside, and there is no disk for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +65,29 @@ class Tally:
 
     delivered: int = 0
     rejected: int = 0
-    dead: int = 0
     refused: int = 0
     """Taken from the store, and given up because the server knows no such signal."""
     turned_away: dict[str, int] = field(default_factory=dict[str, int])
     """Never put into the store, by reason."""
+    left: int = 0
+    """Of those that the store dropped because it was closed, how many were waiting in it."""
     faults: int = 0
     """Exceptions that nobody should have raised."""
 
     def ledger(self, counts: StoreCounts, *, ended: bool) -> Ledger:
         """Return all figures together; *ended*: what is in memory will never be sent."""
-        dropped = dict(counts.dropped)
-        more = {**self.turned_away, SHUTDOWN: counts.in_memory if ended else 0}
-        more[REFUSED] = more.get(REFUSED, 0) + self.refused
-        for reason, items in more.items():
-            if items:
-                dropped[reason] = dropped.get(reason, 0) + items
+        dropped = Counter(counts.dropped)
+        dropped.update(self.turned_away)
+        dropped[REFUSED] += self.refused
+        dropped[CLOSED] -= self.left
+        dropped[SHUTDOWN] += self.left + (counts.in_memory if ended else 0)
         return Ledger(
             accepted=counts.accepted + sum(self.turned_away.values()),
             adopted=counts.adopted,
             delivered=self.delivered,
             rejected=self.rejected,
-            dropped=MappingProxyType(dropped),
-            dead=self.dead,
+            dropped=MappingProxyType({reason: items for reason, items in dropped.items() if items}),
+            dead=counts.dead,
             on_disk=counts.on_disk,
             in_memory=0 if ended else counts.in_memory,
         )

@@ -1,7 +1,7 @@
-"""Silence about ourselves: what the delivery's own requests and log lines make of telemetry goes nowhere.
+"""Silence about ourselves: what becomes telemetry on a thread that delivers is not delivered.
 
-Rules for this file: an instrumentation that does as OpenTelemetry asks makes no span of a request under the context's keys; of
-one that does not, the span is known by the thread that ends it.
+Rules for this file: instrumentations are told by the transports to look away; this is for those that do not, and for our own log
+lines: without it, each request would make something for the next one to send.
 """
 
 from __future__ import annotations
@@ -9,12 +9,6 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
-
-from opentelemetry import context as context_api
-from opentelemetry.context import (
-    _SUPPRESS_HTTP_INSTRUMENTATION_KEY,  # pyright: ignore[reportPrivateUsage]  # the keys that instrumentations ask for
-    _SUPPRESS_INSTRUMENTATION_KEY,  # pyright: ignore[reportPrivateUsage]
-)
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -31,11 +25,8 @@ here: Final = _Here()
 @contextmanager
 def quiet() -> Generator[None]:
     """Mark what this thread does as the delivery's own."""
-    context = context_api.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True)
-    token = context_api.attach(context_api.set_value(_SUPPRESS_HTTP_INSTRUMENTATION_KEY, True, context))
     here.depth += 1
     try:
         yield
     finally:
         here.depth -= 1
-        context_api.detach(token)

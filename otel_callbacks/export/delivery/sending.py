@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from otel_callbacks.export.delivery.trial import Guilty, Shorten
     from otel_callbacks.export.items import Answer, Entry
 
-MOST_SUSPENDED: Final = 8  # batches that are kept in memory because the collector refuses them
+# What is kept in memory because the collector refuses it; as long as there is more of it, nothing new is tried.
+MOST_SUSPENDED: Final = 1_000  # batches
+MOST_SUSPENDED_BYTES: Final = 32 * 1_024 * 1_024
 SMALLEST_REQUEST_BYTES: Final = 64 * 1_024
 MOST_BATCHES_IN_ONE: Final = 16
 MOST_SENDERS: Final = 4
@@ -135,6 +137,8 @@ class Sending:
         self._held: deque[Batch] = deque()
         """Batches of which something can be sent."""
         self._suspended: list[Batch] = []
+        self._weight = 0
+        """Of the suspended batches, in bytes."""
         self._retrial_s: float | None = None
         """When a suspended batch is tried again although nothing has been taken since."""
 
@@ -149,10 +153,11 @@ class Sending:
             return Idle(None)  # that decides whether it is the items or the collector
         if self._held:
             return self._begin(self._held.popleft())
-        if due and waiting and len(self._suspended) < MOST_SUSPENDED:
+        if due and waiting and len(self._suspended) < MOST_SUSPENDED and self._weight < MOST_SUSPENDED_BYTES:
             return take
         if self._retrial_s is not None and now_s >= self._retrial_s:
             batch = self._suspended.pop(0)
+            self._weight -= batch.bytes
             self._retrial_s = now_s + SLOW_WAIT_S if self._suspended else None
             batch.renew(self._random)
             return self._begin(batch)
@@ -204,7 +209,7 @@ class Sending:
         batches = sorted([*self._held, *self._suspended], key=lambda batch: batch.start)
         self._held.clear()
         self._suspended.clear()
-        self._retrial_s = None
+        self._weight, self._retrial_s = 0, None
         return [entry for batch in batches for entry in batch.entries]
 
     @property
@@ -241,7 +246,7 @@ class Sending:
         told.outcomes.append(Outcome(Fate.DELIVERED, piece.entries, rejected))
         if answer.message or rejected:
             told.news.append(News(Event.PARTIAL, answer.message, rejected))
-        self._max_bytes = min(self._most_bytes, self._max_bytes + self._max_bytes // 8)
+        self._max_bytes = min(self._most_bytes, self._max_bytes + self._max_bytes // 64)
         if rejected == len(piece.entries):
             return  # that is no proof that it takes anything
         self._health.took()
@@ -252,6 +257,7 @@ class Sending:
             batch.taken_elsewhere(attempt.number)
             if not batch.suspended:
                 self._suspended.remove(batch)
+                self._weight -= batch.bytes
                 self._held.append(batch)
         if not self._suspended:
             self._retrial_s = None
@@ -270,6 +276,7 @@ class Sending:
             self._held.appendleft(batch)
             return
         self._suspended.append(batch)
+        self._weight += batch.bytes
         if self._retrial_s is None:
             self._retrial_s = now_s + SLOW_WAIT_S
         told.news.append(News(Event.REFUSING, answer.message))

@@ -102,6 +102,11 @@ class Batch:
         return [entry for piece in (*self.agenda, *accused) for entry in piece.entries]
 
     @property
+    def bytes(self) -> int:
+        """The size of `entries` in sum."""
+        return sum(len(entry.item) for entry in self.entries)
+
+    @property
     def suspended(self) -> bool:
         """Whether nothing of it can be sent before the collector has taken something else."""
         if len(self._doubtful) >= MOST_DOUBTFUL:
@@ -137,7 +142,9 @@ class Batch:
 
     def _resume(self, number: int, accused: Sequence[_Accused]) -> None:
         self._proof, self._taken = True, number
-        self.agenda.extend(each.piece for each in accused)
+        self.agenda.extendleft(
+            each.piece for each in reversed(accused)
+        )  # then what else is here may be the proof
 
     def refused(self, piece: Piece, answer: Answer, latest: int, shorten: Shorten) -> list[Guilty]:
         """Note that the collector refused *piece* when *latest* was the number of the latest request; return what is guilty now."""

@@ -14,20 +14,21 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
-from otel_callbacks.export.delivery.ledger import Ledger, Tally
+from otel_callbacks.export.delivery.connections import Connections
+from otel_callbacks.export.delivery.ledger import CLOSED, REFUSED, SHUTDOWN, Ledger, Tally
 from otel_callbacks.export.delivery.plan import Plan
 from otel_callbacks.export.delivery.quiet import quiet
 from otel_callbacks.export.delivery.reports import Reports
 from otel_callbacks.export.delivery.sending import MOST_SENDERS, Attempt, Event, Fate, Idle, Sending
-from otel_callbacks.export.items import Answer, StoreCounts, Transport, Verdict
+from otel_callbacks.export.items import Answer, Entry, StoreCounts, Transport, Verdict
 
 if TYPE_CHECKING:
     from otel_callbacks.export.delivery.sending import News, Outcome, Told
 
 TEND_EVERY_S: Final = 1.0
 _LOOK_EVERY_S: Final = 0.25  # whoever waits for a flush looks for himself, should nobody tell him
-# A flush is not made untrue by what was given up before it was put, or on purpose.
-_OF_NO_ACCOUNT: Final = frozenset({"too_large", "closed"})
+# A flush is not made untrue by what never waited, or was given up because the collector will not have it.
+_OF_NO_ACCOUNT: Final = frozenset({"too_large", CLOSED, REFUSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +61,7 @@ class Workers:
         self._keeper: threading.Thread | None = None
         self._starting = threading.Lock()
         self._senders = 0
-        self._transports: list[Transport] = []
-        self._idle: list[Transport] = []
+        self._connections = Connections(plan.connect, MOST_SENDERS)
         self._undone: list[Outcome] = []
         self._taken = 0
         """Items that were taken from the store, ever."""
@@ -123,21 +123,17 @@ class Workers:
         with self._lock:
             self.over = True
             self._plan.store.give_back(self.sending.release())
-            idle, self._idle = self._idle, []
         self.wake()
         keeper = self._keeper
-        if keeper is not None and keeper is not threading.current_thread():
+        if keeper is not None and keeper.is_alive():
             keeper.join(max(0.0, deadline_s - self._plan.clock()))
-        for transport in idle:
-            with self._watched("a connection"):
-                transport.close()
+        with self._watched("a connection"):
+            self._connections.close()
 
     def abandon(self) -> None:
         """Let go of everything: this is a forked child, and all of it is the parent's."""
         self.over = True
-        for transport in self._transports:
-            with suppress(Exception):
-                transport.abandon()
+        self._connections.abandon()
 
     def ledger(self) -> Ledger:
         """Return what became of everything."""
@@ -149,10 +145,14 @@ class Workers:
         with self._lock:
             self.tally.turned_away[reason] = self.tally.turned_away.get(reason, 0) + items
 
-    def ended(self) -> None:
-        """Say what was not delivered."""
+    def close(self) -> None:
+        """Close the store, and say what was not delivered."""
+        store = self._plan.store
+        before = store.counts().dropped.get(CLOSED, 0)
+        store.close()
+        self.tally.left = store.counts().dropped.get(CLOSED, 0) - before
         ledger = self.ledger()
-        self._reports.ended(ledger.dropped.get("shutdown", 0), ledger.on_disk)
+        self._reports.ended(ledger.dropped.get(SHUTDOWN, 0), ledger.on_disk)
 
     def fault(self, where: str, error: BaseException) -> None:
         """Count and say that something raised that should not have."""
@@ -191,6 +191,9 @@ class Workers:
             place = mark.place + counts.adopted - mark.adopted
             oldest = self.sending.oldest
             reached = self._taken >= place or not self._plan.store.waiting
+            if not reached and place > self._goal:
+                self._goal = place
+                self.wake()
             return True if reached and (oldest is None or oldest >= place) and not self._undone else None
 
     # -- the keeper ----------------------------------------------------------------------------------------------------
@@ -220,7 +223,7 @@ class Workers:
         now_s = self._plan.clock()
         if now_s >= self._tend_s:
             self._tend_s = now_s + TEND_EVERY_S
-            for call in (self._plan.store.tend, *self._plan.upkeep):
+            for call in (*self._plan.upkeep, self._plan.store.tend):
                 with self._watched("the store's upkeep"):
                     call()
             self._carry_out_again()
@@ -299,24 +302,30 @@ class Workers:
         transport: Transport | None = None
         try:
             sent = attempt.piece.sent
-            transport = self._borrow()
-            answer = transport.send(self._plan.encode(sent), self._plan.store.identity(sent), timeout_s)
+            if isinstance(body := self._encoded(sent), Answer):
+                answer = body
+            else:
+                transport = self._connections.borrow()
+                answer = transport.send(body, self._plan.store.identity(sent), timeout_s)
         except BaseException as error:  # noqa: BLE001 - the request was begun, and its items are somebody's
             self.fault("a connection", error)
             answer = Answer(Verdict.RETRY, f"{type(error).__name__} in the connection")
-        with self._lock:
-            if transport is not None and len(self._idle) < MOST_SENDERS and not self.over:
-                self._idle.append(transport)
-                transport = None
-            told = self._heard(attempt, answer)
         if transport is not None:
             with self._watched("a connection"):
-                self._transports.remove(transport)
-                transport.close()
+                self._connections.bring_back(transport)
+        with self._lock:
+            told = self._heard(attempt, answer)
         if told is not None:
             self._tell(told.news)
         for listener in tuple(self._listeners):
             listener.put(None)
+
+    def _encoded(self, entries: Sequence[Entry]) -> bytes | Answer:
+        try:
+            return self._plan.encode(entries)
+        except Exception as error:  # noqa: BLE001 - what is wrong with one of them is found out as if the collector had said it
+            self.fault("an item", error)
+            return Answer(Verdict.REJECTED, f"{type(error).__name__} in an item")
 
     def _heard(self, attempt: Attempt, answer: Answer) -> Told | None:
         if self.over:
@@ -324,14 +333,6 @@ class Workers:
         told = self.sending.answered(attempt, answer, self._plan.clock())
         self._carry_out(told.outcomes)
         return told
-
-    def _borrow(self) -> Transport:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        transport = self._plan.connect()
-        self._transports.append(transport)
-        return transport
 
     # -- what follows from an answer -----------------------------------------------------------------------------------
 
@@ -357,7 +358,6 @@ class Workers:
                 self.tally.rejected += outcome.rejected
             case Fate.DEAD:
                 store.bury(entries[0], outcome.reason)
-                self.tally.dead += len(entries)
             case Fate.REFUSED:
                 store.settle(entries)
                 self.tally.refused += len(entries)
