@@ -133,8 +133,10 @@ def generations(result: object, scrub: Scrub) -> list[Message]:
             text = string(field(generation, "text"))
             read = {"role": "assistant", "parts": [text_part(text, scrub)] if text is not None else []}
         reason = _finish_reason(generation, message)
-        reason = reason and scrub.key(reason)
-        found.append({**read, "finish_reason": reason} if reason else read)
+        if reason:
+            found.append({**read, "finish_reason": scrub.key(reason)})
+        elif read["parts"]:  # LangChain tells of a call that failed as of one that answered nothing
+            found.append(read)
     return found
 
 

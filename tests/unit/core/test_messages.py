@@ -136,11 +136,19 @@ def test_an_odd_result_says_nothing(odd: Any) -> None:
     assert messages.generations(odd, scrub()) == []
 
 
-def test_an_odd_generation_is_an_empty_message() -> None:
-    assert (
-        messages.generations({"generations": [[None, {"message": 5}]]}, scrub())
-        == [{"role": "assistant", "parts": []}] * 2
+def test_a_generation_that_says_nothing_is_none_unless_it_says_why() -> None:
+    """A model that failed has an answer without words in LangChain's report of the failure."""
+    failed = LLMResult(
+        generations=[[ChatGeneration(message=AIMessage("", response_metadata={"status_code": 429}))]]
     )
+    assert messages.generations(failed, scrub()) == []
+    assert messages.generations({"generations": [[None, {"message": 5}]]}, scrub()) == []
+    done = LLMResult(
+        generations=[[ChatGeneration(message=AIMessage(""), generation_info={"finish_reason": "length"})]]
+    )
+    assert messages.generations(done, scrub()) == [
+        {"role": "assistant", "parts": [], "finish_reason": "length"}
+    ]
 
 
 class State(BaseModel):
