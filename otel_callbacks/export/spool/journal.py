@@ -106,6 +106,7 @@ class Journal:
         self._closed = False
         self._sources: dict[Origin, Source] = {}
         self._begin_anew()
+        _journals.add(self)
 
     def _begin_anew(self) -> None:
         self.skipped = 0
@@ -174,7 +175,7 @@ class Journal:
 
     def _opened(self, former: SlotFile | None = None) -> SlotFile:
         """Return the file, which is made if there is none, or none but *former*. Raises: OSError."""
-        made = _made(self._directory, self._destination, self._now_ns())
+        made = self._made()
         if former is None:
             file = self._files.setdefault("now", made)
         else:  # all entries move to it with this refresh and the next ones
@@ -183,6 +184,27 @@ class Journal:
         if file is not made or self._closed:  # another thread was faster
             made.remove()
         return file
+
+    def _made(self) -> SlotFile:
+        # Another thread may be about to do the same: each has a view of its own of the folder, and opens it anew.
+        own = Directory(self._directory.path, files=self._directory.files)
+        now_ns = self._now_ns()
+        try:
+            opened = None
+            while opened is None:
+                opened = own.create(f"{own.new_name('', now_ns).identity}.{ENDING}")
+            path = f"{own.path}/{opened.name}"
+            try:
+                made = SlotFile(own.files, opened.descriptor, path, self._destination, now_ns)
+                if self._fsync == "always":
+                    own.files.sync_folder(own.folder())
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)  # noqa: PTH108  (a text)
+                raise
+        finally:
+            own.forget()
+        return made
 
     def _put(
         self, entry: _Entry, file: SlotFile, span: ReadableSpan, last_ns: int, form: Form, body: bytes
@@ -247,9 +269,20 @@ class Journal:
         self._retry_s = None
         renewed = self._write_what_changed(file)
         if self._fsync != "never":
-            file.sync()
+            self._sync(file)
         for entry in renewed:  # what they were like before, on disk until now
             _empty(entry, leave=1)
+
+    def _sync(self, file: SlotFile) -> None:
+        if file.dirty:
+            file.sync()
+        if file.is_new:  # its name has to outlive a power cut as well
+            own = Directory(self._directory.path, files=self._directory.files)
+            try:
+                own.files.sync_folder(own.folder())
+            finally:
+                own.forget()
+            file.is_new = False
 
     def _write_what_changed(self, file: SlotFile) -> list[_Entry]:
         renewed: list[_Entry] = []
@@ -312,7 +345,7 @@ class Journal:
         return [span for entry in list(self._open.values()) if (span := entry()) is not None]
 
     def after_fork(self) -> None:
-        """Begin anew in a forked child: the open spans are the parent's, and so is its file."""
+        """Begin anew in a forked child: the open spans are the parent's, and so is its file. Called by itself."""
         self._begin_anew()
 
     def close(self) -> None:
@@ -323,25 +356,6 @@ class Journal:
             file.remove()
         self._open = {}
         self._round = []
-
-
-def _made(directory: Directory, destination: str, now_ns: int) -> SlotFile:
-    """Return a new file. Raises: OSError."""
-    # Another thread may be about to do the same: each has a view of its own of the folder, and opens it anew.
-    own = Directory(directory.path, files=directory.files)
-    try:
-        opened = None
-        while opened is None:
-            opened = own.create(f"{own.new_name('', now_ns).identity}.{ENDING}")
-    finally:
-        own.forget()
-    path = f"{own.path}/{opened.name}"
-    try:
-        return SlotFile(directory.files, opened.descriptor, path, destination, now_ns)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(path)  # noqa: PTH108  (a text)
-        raise
 
 
 def _empty(entry: _Entry, leave: int = 0) -> None:
@@ -373,3 +387,15 @@ def _seen(span: ReadableSpan) -> tuple[object, ...]:
         links[-1] if links else None,
         *(span.attributes or {}).values(),
     )
+
+
+_journals: Final[weakref.WeakSet[Journal]] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for journal in list(_journals):
+        journal.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -6,7 +6,7 @@ Rules for this file: a rare path, so the span is encoded to see what it takes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from opentelemetry.sdk.trace import ReadableSpan
 
@@ -61,5 +61,5 @@ def _size(value: object) -> int:
     if isinstance(value, str):
         return len(value) if value.isascii() else 4 * len(value)
     if isinstance(value, Sequence):
-        return sum(_size(item) + 8 for item in value)
+        return sum(_size(item) + 8 for item in cast("Sequence[object]", value))
     return 16 if isinstance(value, (int, float)) else SLOT_BYTES[-1]

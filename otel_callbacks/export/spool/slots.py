@@ -79,6 +79,8 @@ class SlotFile:
         self._path = path
         self.dirty = True
         """Something has been written since the last `sync`."""
+        self.is_new = True
+        """Nobody has seen to it that its name is on the disk."""
         self.spoilt = False
         """What it holds may not be true any more: a new one is needed."""
         self._mark = os.urandom(_MARK_BYTES)
