@@ -1,4 +1,4 @@
-"""Models and a retriever that say where they are: the bodies which an application does not write itself."""
+"""Models, a retriever and lambdas that say where they are: the bodies of an application's runs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from langchain_core.language_models.llms import LLM
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnableLambda
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from langchain_core.documents import Document
+    from langchain_core.runnables import Runnable
 
 WORDS = ("one ", "two ", "three")
 
@@ -108,3 +110,24 @@ class Retriever(BaseRetriever):
         if query == "hang":
             await asyncio.Event().wait()
         return self._get_relevant_documents(query)
+
+
+def sync_lambda(mark: Callable[[str], Any], name: str) -> Runnable[Any, Any]:
+    """Return what hands on what it is given, and marks its body with its *name*."""
+
+    def body(given: Any) -> Any:
+        mark(f"in {name}")
+        return given
+
+    return RunnableLambda(body, name=name)
+
+
+def async_lambda(mark: Callable[[str], Any], name: str) -> Runnable[Any, Any]:
+    """Return the same for asynchronous code alone."""
+
+    async def body(given: Any) -> Any:
+        await asyncio.sleep(0)
+        mark(f"in {name}")
+        return given
+
+    return RunnableLambda(body, name=name)

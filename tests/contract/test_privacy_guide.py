@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from otel_callbacks.parsing import REDACTORS
 from otel_callbacks.settings import VARIABLES
+from tests.guides import ROOT, examples, ran
 
-ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "privacy.md").read_text()
-EXAMPLES = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", GUIDE, re.DOTALL)
+EXAMPLES = examples(GUIDE)
 
 
 def test_every_example_has_its_output_beside_it() -> None:
@@ -23,10 +20,7 @@ def test_every_example_has_its_output_beside_it() -> None:
 
 @pytest.mark.parametrize(("code", "output"), EXAMPLES)
 def test_an_example_prints_what_it_says(code: str, output: str) -> None:
-    done = subprocess.run(  # noqa: S603 - the guide's own code
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert (done.stdout, done.stderr) == (output, "")
+    assert ran(code) == (0, output, "")
 
 
 def test_every_variable_and_redactor_of_the_guide_is_one() -> None:

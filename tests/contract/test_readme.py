@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from otel_callbacks.settings import VARIABLES
+from tests.guides import ROOT, ran
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 PRELUDE = """
 from langchain_core.runnables import RunnableLambda
@@ -24,17 +20,9 @@ def test_the_python_code_runs_as_it_stands() -> None:
     """In a process of its own, because the code configures the whole process."""
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert blocks
-    environment = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
     for block in blocks:
-        done = subprocess.run(  # noqa: S603 - the README's own code
-            [sys.executable, "-W", "error", "-c", PRELUDE + block],
-            env=environment,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert (done.returncode, done.stderr) == (0, "")
+        code, _, said = ran(PRELUDE + block, variables={"OTEL_TRACES_EXPORTER": "none"})
+        assert (code, said) == (0, "")
 
 
 def test_the_table_of_settings_is_the_one_that_the_parser_uses() -> None:

@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
 import pytest
-from langchain_core.runnables import Runnable, RunnableLambda
 
-from tests.fakes import Chat
+from tests.fakes import Chat, async_lambda, sync_lambda
 from tests.scene import CALLER, Scene, ids_of
 
 MANY = 20
-
-
-def _sync_lambda(scene: Scene, name: str) -> Runnable[Any, Any]:
-    def body(given: Any) -> Any:
-        scene.mark(f"in {name}")
-        return given
-
-    return RunnableLambda(body, name=name)
-
-
-def _async_lambda(scene: Scene, name: str) -> Runnable[Any, Any]:
-    async def body(given: Any) -> Any:
-        await asyncio.sleep(0)
-        scene.mark(f"in {name}")
-        return given
-
-    return RunnableLambda(body, name=name)
 
 
 def _check_many(scene: Scene, parent: str | None) -> None:
@@ -42,7 +21,7 @@ def _check_many(scene: Scene, parent: str | None) -> None:
 
 @pytest.mark.parametrize("parent", [None, CALLER])
 def test_a_batch_is_as_many_traces_or_siblings_under_its_caller(scene: Scene, parent: str | None) -> None:
-    chain = _sync_lambda(scene, "one") | _sync_lambda(scene, "two")
+    chain = sync_lambda(scene.mark, "one") | sync_lambda(scene.mark, "two")
     with scene.caller() if parent else scene.alone():
         chain.batch([str(number) for number in range(MANY)], scene.config)
     _check_many(scene, parent)
@@ -52,7 +31,7 @@ def test_a_batch_is_as_many_traces_or_siblings_under_its_caller(scene: Scene, pa
 async def test_an_abatch_is_as_many_traces_or_siblings_under_its_caller(
     scene: Scene, parent: str | None
 ) -> None:
-    chain = _async_lambda(scene, "one") | _async_lambda(scene, "two")
+    chain = async_lambda(scene.mark, "one") | async_lambda(scene.mark, "two")
     with scene.caller() if parent else scene.alone():
         await chain.abatch([str(number) for number in range(MANY)], scene.config)
     _check_many(scene, parent)

@@ -14,30 +14,13 @@ from langchain_core.runnables import RunnableLambda, RunnableParallel
 from langchain_core.tools import tool
 from opentelemetry import context as context_api
 
-from tests.fakes import AsyncChat, Chat, Retriever, Text
+from tests.fakes import AsyncChat, Chat, Retriever, Text, async_lambda, sync_lambda
 from tests.scene import CALLER, Scene, delegates, ids_of
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
 TWO: list[list[BaseMessage]] = [[HumanMessage("one")], [HumanMessage("two")]]
-
-
-def _sync_lambda(scene: Scene, name: str) -> Runnable[Any, Any]:
-    def body(given: Any) -> Any:
-        scene.mark(f"in {name}")
-        return given
-
-    return RunnableLambda(body, name=name)
-
-
-def _async_lambda(scene: Scene, name: str) -> Runnable[Any, Any]:
-    async def body(given: Any) -> Any:
-        await asyncio.sleep(0)
-        scene.mark(f"in {name}")
-        return given
-
-    return RunnableLambda(body, name=name)
 
 
 def _sync_tool(scene: Scene) -> Runnable[Any, Any]:
@@ -63,11 +46,11 @@ def _async_tool(scene: Scene) -> Runnable[Any, Any]:
 
 # name -> (how it is made, what it is given, its span's name, its mark)
 BODIES: dict[str, tuple[Any, Any, str, str]] = {
-    "lambda": (lambda s: _sync_lambda(s, "step"), "x", "step", "in step"),
+    "lambda": (lambda s: sync_lambda(s.mark, "step"), "x", "step", "in step"),
     "tool": (_sync_tool, {"q": "x"}, "execute_tool look_up", "in tool"),
     "retriever": (lambda s: Retriever(mark=s.mark), "x", "retrieval", "in retriever"),
     "chat": (lambda s: Chat(mark=s.mark), "x", "chat", "in model"),
-    "async lambda": (lambda s: _async_lambda(s, "step"), "x", "step", "in step"),
+    "async lambda": (lambda s: async_lambda(s.mark, "step"), "x", "step", "in step"),
     "async tool": (_async_tool, {"q": "x"}, "execute_tool look_up", "in tool"),
     "async chat": (lambda s: AsyncChat(mark=s.mark), "x", "chat", "in model"),
     "text model": (lambda s: Text(mark=s.mark), "x", "text_completion", "in model"),
@@ -99,8 +82,8 @@ async def test_a_span_made_in_a_body_is_a_child_of_the_run_in_asynchronous_code(
 def test_synchronous_code_gets_back_the_very_context_that_it_had(scene: Scene, body: str) -> None:
     make, given, _, _ = BODIES[body]
     before = context_api.get_current()
-    (_sync_lambda(scene, "before") | make(scene)).invoke(given, scene.config)
-    list(_sync_lambda(scene, "stream").stream("x", scene.config))
+    (sync_lambda(scene.mark, "before") | make(scene)).invoke(given, scene.config)
+    list(sync_lambda(scene.mark, "stream").stream("x", scene.config))
     assert context_api.get_current() is before
 
 
@@ -119,7 +102,7 @@ async def test_a_body_sees_no_delegates_of_runs_that_are_over(scene: Scene) -> N
 @pytest.mark.parametrize("body", ASYNC)
 async def test_a_body_in_a_chain_of_asynchronous_code_is_its_own_runs(scene: Scene, body: str) -> None:
     make, given, name, mark = BODIES[body]
-    chain = _async_lambda(scene, "before") | make(scene) | _sync_lambda(scene, "after")
+    chain = async_lambda(scene.mark, "before") | make(scene) | sync_lambda(scene.mark, "after")
     with scene.caller():
         await chain.ainvoke(given, scene.config)
     steps: Any = {"before": {"in before": {}}, name: {mark: {}}, "after": {"in after": {}}}
@@ -151,7 +134,7 @@ async def test_a_body_without_a_caller_is_a_trace_of_its_own_in_asynchronous_cod
 async def test_the_body_of_an_asynchronous_text_model_sees_the_span_around_it(scene: Scene) -> None:
     """A known limit: its start is dispatched in a task of its own, whose context the body never gets."""
     with scene.caller():
-        await (_async_lambda(scene, "before") | Text(mark=scene.mark)).ainvoke("x", scene.config)
+        await (async_lambda(scene.mark, "before") | Text(mark=scene.mark)).ainvoke("x", scene.config)
     steps: Any = {"before": {"in before": {}}, "text_completion": {}, "in model": {}}
     assert scene.tree == {CALLER: {"invoke_workflow": steps}}
 
@@ -190,7 +173,7 @@ def test_a_thread_with_a_copied_context_is_inside_the_run(scene: Scene) -> None:
 
 
 def test_runs_started_in_the_threads_of_a_body_are_its_children(scene: Scene) -> None:
-    inner = _sync_lambda(scene, "inner")
+    inner = sync_lambda(scene.mark, "inner")
 
     def body(given: str) -> str:
         with ThreadPoolExecutor(2) as pool:
@@ -267,7 +250,7 @@ async def test_a_task_that_outlives_a_step_is_under_the_chain_while_that_is_open
 
 
 def test_parallel_branches_keep_to_themselves(scene: Scene) -> None:
-    parallel = RunnableParallel({name: _sync_lambda(scene, name) for name in ("a", "b", "c", "d")})
+    parallel = RunnableParallel({name: sync_lambda(scene.mark, name) for name in ("a", "b", "c", "d")})
     with scene.caller():
         parallel.invoke("x", scene.config)
     branches: Any = {name: {f"in {name}": {}} for name in ("a", "b", "c", "d")}
@@ -275,7 +258,7 @@ def test_parallel_branches_keep_to_themselves(scene: Scene) -> None:
 
 
 async def test_parallel_branches_keep_to_themselves_in_asynchronous_code(scene: Scene) -> None:
-    parallel = RunnableParallel({name: _async_lambda(scene, name) for name in ("a", "b", "c", "d")})
+    parallel = RunnableParallel({name: async_lambda(scene.mark, name) for name in ("a", "b", "c", "d")})
     with scene.caller():
         await parallel.ainvoke("x", scene.config)
     branches: Any = {name: {f"in {name}": {}} for name in ("a", "b", "c", "d")}
@@ -285,7 +268,7 @@ async def test_parallel_branches_keep_to_themselves_in_asynchronous_code(scene: 
 @pytest.mark.parametrize("explicit", [False, True])
 def test_a_fallback_is_inside_what_called_it(scene: Scene, explicit: bool) -> None:
     """With callbacks given by hand, LangChain loses the parent of what runs under fallbacks: the current span stands in."""
-    model = Chat(mark=scene.mark).bind() | _sync_lambda(scene, "after")
+    model = Chat(mark=scene.mark).bind() | sync_lambda(scene.mark, "after")
     failing: Any = RunnableLambda(_fail, name="failing")
     chain = failing.with_fallbacks([model])
 
@@ -324,7 +307,7 @@ def test_each_attempt_of_a_retry_is_a_run_of_its_own(scene: Scene) -> None:
 
     retried = RunnableLambda(body, name="step").with_retry(wait_exponential_jitter=False)
     with scene.caller():
-        (retried | _sync_lambda(scene, "after")).invoke("x", scene.config)
+        (retried | sync_lambda(scene.mark, "after")).invoke("x", scene.config)
     assert [scene.parent_of(span) for span in scene.all_named("in body")] == ["step"] * 3
     assert [span.status.status_code.name for span in scene.all_named("step")][-1] == "UNSET"
     assert scene.parent_of("in after") == "after"
@@ -343,7 +326,7 @@ def test_a_parent_that_no_handler_saw_is_replaced_by_the_current_span(scene: Sce
 
 
 def test_a_sub_agent_called_in_a_tool_is_inside_that_tool(scene: Scene) -> None:
-    inner = _sync_lambda(scene, "inner") | Chat(mark=scene.mark)
+    inner = sync_lambda(scene.mark, "inner") | Chat(mark=scene.mark)
 
     @tool
     def delegate(q: str) -> str:
@@ -354,7 +337,7 @@ def test_a_sub_agent_called_in_a_tool_is_inside_that_tool(scene: Scene) -> None:
         return str(answer.content)
 
     with scene.caller():
-        (_sync_lambda(scene, "outer") | delegate).invoke({"q": "x"}, scene.config)
+        (sync_lambda(scene.mark, "outer") | delegate).invoke({"q": "x"}, scene.config)
     inside: Any = {"inner": {"in inner": {}}, "chat": {"in model": {}}}
     below = {"before": {}, "RunnableSequence": inside, "after": {}}
     assert scene.tree == {
@@ -364,7 +347,7 @@ def test_a_sub_agent_called_in_a_tool_is_inside_that_tool(scene: Scene) -> None:
 
 def test_a_run_inside_a_span_made_in_a_body_stays_its_parents_child(scene: Scene) -> None:
     """The callbacks' parent comes first: it is what the application said."""
-    inner = _sync_lambda(scene, "inner")
+    inner = sync_lambda(scene.mark, "inner")
     tracer = scene.provider.get_tracer("application")
 
     def body(given: str) -> Any:
@@ -379,14 +362,16 @@ def test_a_run_inside_a_span_made_in_a_body_stays_its_parents_child(scene: Scene
 
 def test_a_failing_body_leaves_the_callers_span_current(scene: Scene) -> None:
     with scene.caller(), pytest.raises(ValueError, match="on purpose"):
-        (_sync_lambda(scene, "one") | RunnableLambda(_fail, name="two")).invoke("x", scene.config)
+        (sync_lambda(scene.mark, "one") | RunnableLambda(_fail, name="two")).invoke("x", scene.config)
     assert scene.named("two").status.status_code.name == "ERROR"
 
 
 async def test_a_failing_body_leaves_the_callers_span_current_in_asynchronous_code(scene: Scene) -> None:
     with scene.caller():
         with pytest.raises(ValueError, match="on purpose"):
-            await (_async_lambda(scene, "one") | RunnableLambda(_fail, name="two")).ainvoke("x", scene.config)
+            await (async_lambda(scene.mark, "one") | RunnableLambda(_fail, name="two")).ainvoke(
+                "x", scene.config
+            )
         with pytest.raises(ValueError, match="asked to fail"):
             await AsyncChat(mark=scene.mark).ainvoke("fail", scene.config)
     assert scene.parent_of("chat") == CALLER

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,6 +17,7 @@ from otel_callbacks.callbacks import (
     retriever,
     tool,
 )
+from tests.property.threads import in_threads
 from tests.property.trees import Call, End, Kind, PlannedError, Run, Way, consumer_mark, hanging_leaf, mark
 
 if TYPE_CHECKING:
@@ -71,12 +70,12 @@ class Stage:
 
     def _parts(self, run: Run) -> None:
         if run.kind is Kind.PARALLEL:
-            _in_threads([(self.play, part) for part in run.parts])
+            in_threads([(self.play, part) for part in run.parts])
         elif run.parts:
             alone, together = (run.parts[:1], run.parts[1:]) if run.fan else (run.parts, ())
             for number, part in enumerate(alone, 1):
                 self.play(part, _step(run, number))
-            _in_threads([(self.play, part) for part in together])
+            in_threads([(self.play, part) for part in together])
         else:
             self._body(run)
 
@@ -108,7 +107,7 @@ class Stage:
                     self.scene.mark(consumer_mark(call.runs[0]))
                     stream.close()
                 elif call.way is Way.TOGETHER:
-                    _in_threads([(self.play, each) for each in call.runs])
+                    in_threads([(self.play, each) for each in call.runs])
                 else:
                     self.play(call.runs[0], self._callbacks(call))
             except PlannedError:
@@ -197,16 +196,6 @@ def _step(run: Run, number: int) -> Any:
     """Return the manager for a step of a sequence, which bears a tag; other parts find what is around them."""
     around: Any = current_run()
     return around.get_child(f"seq:step:{number}") if run.kind is Kind.SEQUENCE else None
-
-
-def _in_threads(calls: list[tuple[Any, ...]]) -> None:
-    """Run *calls*, each in a thread with a copy of the context, to the end of all; then raise the first failure."""
-    if calls:
-        with ThreadPoolExecutor(len(calls)) as pool:
-            contexts: list[Any] = [contextvars.copy_context() for _ in calls]
-            futures = [pool.submit(each.run, *call) for each, call in zip(contexts, calls, strict=True)]
-        for future in futures:
-            future.result()
 
 
 def play(scene: Scene, tree: Run) -> None:

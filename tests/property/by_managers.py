@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,7 @@ from otel_callbacks.callbacks import (
     HumanMessage,
     LLMResult,
 )
+from tests.property.threads import in_threads
 from tests.property.trees import Call, End, Kind, PlannedError, Run, Way, consumer_mark, hanging_leaf, mark
 
 if TYPE_CHECKING:
@@ -95,12 +94,12 @@ class Stage:
     def _parts(self, run: Run, own: Any) -> None:
         children = [(part, _child(own, run, number)) for number, part in enumerate(run.parts, 1)]
         if run.kind is Kind.PARALLEL:
-            _in_threads([(self.play, *child) for child in children])
+            in_threads([(self.play, *child) for child in children])
         elif run.parts:
             alone, together = (children[:1], children[1:]) if run.fan else (children, [])
             for part, manager in alone:
                 self.play(part, manager)
-            _in_threads([(self.play, *child) for child in together])
+            in_threads([(self.play, *child) for child in together])
         else:
             self._body(run, own)
 
@@ -134,7 +133,7 @@ class Stage:
                     stream.close()  # type: ignore[attr-defined] # a generator
                     self.scene.mark(consumer_mark(call.runs[0]))
                 elif call.way is Way.TOGETHER:
-                    _in_threads([(self.play, each, own.get_child()) for each in call.runs])
+                    in_threads([(self.play, each, own.get_child()) for each in call.runs])
                 else:
                     self.play(call.runs[0], manager)
             except PlannedError:
@@ -235,16 +234,6 @@ class Stage:
 async def _achunks() -> AsyncIterator[str]:
     for _ in range(CHUNKS):
         yield "x"
-
-
-def _in_threads(calls: list[tuple[Any, ...]]) -> None:
-    """Run *calls*, each in a thread with a copy of the context, to the end of all; then raise the first failure."""
-    if calls:
-        with ThreadPoolExecutor(len(calls)) as pool:
-            contexts: list[Any] = [contextvars.copy_context() for _ in calls]
-            futures = [pool.submit(each.run, *call) for each, call in zip(contexts, calls, strict=True)]
-        for future in futures:
-            future.result()
 
 
 def play(scene: Scene, tree: Run) -> None:

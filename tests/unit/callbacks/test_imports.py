@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import otel_callbacks.callbacks
+from tests.guides import ONLY_THE_STANDARD_LIBRARY, ran
 
-BLOCKED = """
-import sys
-
-class OnlyTheStandardLibrary:
-    def find_spec(self, name, path=None, target=None):
-        top = name.partition(".")[0]
-        if top != "otel_callbacks" and top not in sys.stdlib_module_names:
-            raise ImportError(f"{name} is blocked")
-
-sys.meta_path.insert(0, OnlyTheStandardLibrary())
+ALL_OF_IT = """
 import otel_callbacks.callbacks as callbacks
 handler = type("H", (callbacks.BaseCallbackHandler,), {})()
 callbacks.CallbackManager.configure([handler]).on_chain_start(None, {}).on_chain_end({})
@@ -50,13 +40,7 @@ print("ok")
 
 
 def test_it_works_with_everything_but_the_standard_library_blocked(tmp_path: Path) -> None:
-    done = subprocess.run(  # noqa: S603 - our own words
-        [sys.executable, "-c", BLOCKED, str(tmp_path / "runs.txt")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.stdout, done.stderr) == ("ok\n", "")
+    assert ran(ONLY_THE_STANDARD_LIBRARY + ALL_OF_IT, str(tmp_path / "runs.txt")) == (0, "ok\n", "")
 
 
 def test_the_public_names_are_sorted_and_there() -> None:
