@@ -17,7 +17,7 @@ from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.reading import EMPTY
 from otel_callbacks.core.runs import Run, RunTable, is_same_start
 from otel_callbacks.core.shield import Shield
-from otel_callbacks.core.sink import Content, Sink
+from otel_callbacks.core.sink import Sink, content_of
 from otel_callbacks.core.tasks import TaskWatch
 from otel_callbacks.core.values import AttributeValue
 from otel_callbacks.semconv import EndReason
@@ -26,6 +26,7 @@ DEFAULT_MAX_OPEN: Final = 100_000  # about 100 MB of open runs; more means that 
 DEFAULT_MAX_IDLE_S: Final = 7_200.0
 SWEEP_INTERVAL_NS: Final = 60_000_000_000
 MAX_EARLY_ENDS: Final = 1_024
+EARLY_NS: Final = 1_000_000_000  # by so much, an end may have overtaken its start in another thread
 _NO_ERROR: Final = object()  # not None: that is what some hand over as their error
 _NANOSECONDS: Final = 1_000_000_000
 # What LangChain starts and ends in one task, unless it is a stream. Its chains always report an end, in whichever task; its
@@ -54,7 +55,8 @@ class Engine:
         self._show_hidden = show_hidden
         self._tasks = TaskWatch(self._lost)
         self._shield = Shield()
-        self._early: dict[int, None] = {}  # runs whose end came first; at most MAX_EARLY_ENDS
+        # Runs whose end came first, at most MAX_EARLY_ENDS; None where that was a span already.
+        self._early: dict[int, RunEnded | None] = {}
 
     # -- starts ------------------------------------------------------------------------------------------------------
 
@@ -83,7 +85,8 @@ class Engine:
             if running is not None and not self._make_way(running, policy, tags):
                 return
             previous = self._table.recall(key)
-            if previous is not None and key in self._early:
+            early = self._early.get(key) if self._early else None
+            if previous is not None and early is None and key in self._early:
                 self._shield.count("start_after_end")
                 return
             run = starting.made(kind, policy, key, run_id, parent_run_id, tags, self._table, self._shield)
@@ -103,11 +106,13 @@ class Engine:
                     self._sink.note(
                         run, RunNoted(now + run.offset_ns, semconv.EVENT_RESUME, notes.TOLD_BY_INPUT)
                     )
-            if policy.content is not None and _content_of(run) is not None:
+            if policy.content is not None and content_of(run) is not None:
                 self._take_down(run, given, serialized, extra)
             # In the table only now, so that what another thread finds there can be ended.
             if not self._table.add(run):
                 self._end(run, RunEnded(now, reason=EndReason.DUPLICATE_START))
+            if early is not None:
+                self._join(key, early, now)
             if len(self._table.open) > self._table.max_open:
                 self._make_room()
             if run.parent is None and now - self._swept_ns > SWEEP_INTERVAL_NS:
@@ -130,6 +135,13 @@ class Engine:
             run.policy.content.started(run, given, serialized, extra)
         except Exception as fault:
             self._shield.fault("content", fault, reraise=run.policy.raise_errors)
+
+    def _join(self, key: int, early: RunEnded, now_ns: int) -> None:
+        """End the run that has just started, if its end came a moment before."""
+        self._early.pop(key, None)
+        run = self._table.pop(key) if now_ns - early.time_ns <= EARLY_NS else None
+        if run is not None:
+            self._end(run, early)
 
     def _make_way(self, running: Run, policy: Policy, tags: object) -> bool:
         """Return whether a start may open the key of *running*, which is open; ends that one if so."""
@@ -208,11 +220,12 @@ class Engine:
             key = normalize.run_key(run_id)
             run = self._table.pop(key) if key is not None else None
             if run is None:
-                run = self._unseen(kind, policy, key, parent_run_id, ended, is_error=error is not _NO_ERROR)
+                is_error = error is not _NO_ERROR
+                run = self._unseen(kind, policy, key, parent_run_id, output, ended, is_error=is_error)
             if run is None:
                 return
             try:
-                content = _content_of(run)
+                content = content_of(run)
                 if content is not None or not run.muted or run.hidden or run.policy.observers:
                     if run.kind is not RunKind.CHAIN:
                         completion.read_output(run, output, ended)
@@ -247,13 +260,15 @@ class Engine:
         policy: Policy,
         key: int | None,
         parent_run_id: object,
+        output: object,
         ended: RunEnded,
         *,
         is_error: bool,
     ) -> Run | None:
         """Answer an end without an open run: None for a second one, else a run without length if that is worth having.
 
-        An error is never dropped, and an end is kept where its parent is known, so that it has a place in a tree.
+        An error is never dropped, and an end is kept where its parent is known, so that it has a place in a tree. Any other
+        waits for its start: nothing would let go of it in time, so that it may not be a span yet.
         """
         if key is None:
             self._shield.count("run_id_invalid")
@@ -265,10 +280,13 @@ class Engine:
         run = starting.made(kind, policy, key, None, parent_run_id, None, self._table, self._shield)
         starting.timed(run, ended.time_ns, self._clock)
         above = starting.above(run, self._table)
-        if not is_error and above is None:
-            return None
         while len(self._early) >= MAX_EARLY_ENDS:
             self._early.pop(next(iter(self._early)), None)
+        if not is_error and above is None:
+            if kind is not RunKind.CHAIN:
+                completion.read_output(run, output, ended)
+            self._early[key] = ended
+            return None
         self._early[key] = None
         ended.reason = EndReason.START_MISSING
         description = mapping.undescribed(run)
@@ -376,10 +394,3 @@ class Engine:
     def counts(self) -> dict[str, int]:
         """Odd inputs and faults so far, by reason."""
         return dict(self._shield.counts)
-
-
-def _content_of(run: Run) -> Content | None:
-    """Return what takes down what is said in *run*, if it is to be taken down."""
-    content = run.policy.content
-    wanted = content is not None and (not run.muted or (content.always and not run.hidden))
-    return content if wanted else None

@@ -76,3 +76,10 @@ class Content(Protocol):
     def closed(self, run: Run) -> None:
         """Do what is to be done with what was taken down, before *run* ends, however it ends."""
         ...
+
+
+def content_of(run: Run) -> Content | None:
+    """Return what takes down what is said in *run*, if it is to be taken down."""
+    content: Content | None = run.policy.content
+    wanted = content is not None and (not run.muted or (content.always and not run.hidden))
+    return content if wanted else None

@@ -50,7 +50,8 @@ def made(
 def timed(run: Run, now_ns: int, clock: Clock) -> None:
     """Let *run* start now (monotonic); the wall clock is read once a trace."""
     run.start_ns = run.touched_ns = now_ns
-    run.offset_ns = run.parent.offset_ns if run.parent is not None else clock.offset_ns()
+    # No time is before the epoch, wherever somebody set the clock: OTLP's encoder refuses the batch that it is in.
+    run.offset_ns = run.parent.offset_ns if run.parent is not None else max(clock.offset_ns(), -now_ns)
 
 
 def above(run: Run, table: RunTable) -> Any:

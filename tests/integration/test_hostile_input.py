@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.hostile import rows_of_values
+from tests.integration.hostile import rows_of_runs, rows_of_values
 from tests.integration.hostile.stage import ROWS, WAYS, Row, play
 
-TABLE = (rows_of_values,)
+TABLE = (rows_of_values, rows_of_runs)
 """Where the rows are: each module enters its own."""
 
 
