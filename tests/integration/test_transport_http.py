@@ -6,6 +6,7 @@ import http.client
 import itertools
 import os
 import socket
+import struct
 import subprocess
 import sys
 import textwrap
@@ -221,6 +222,39 @@ def raw_server(handle: Callable[[socket.socket], None]) -> tuple[int, Callable[[
         thread.join()
 
     return listener.getsockname()[1], stop
+
+
+def test_nor_is_one_whose_connection_is_reset_in_its_middle() -> None:
+    connections = 0
+
+    def answer(connection: socket.socket) -> None:
+        nonlocal connections
+        connections += 1
+        connection.recv(10_000)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        connection.recv(10_000)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX-")
+        heard.wait(PATIENCE_S)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    heard = threading.Event()
+    port, stop = raw_server(answer)
+    transport = transport_to(f"http://127.0.0.1:{port}")
+    assert transport.send(a_request("a"), "1", PATIENCE_S) == OK
+    line: sockets.Line = transport._line  # type: ignore[attr-defined]
+    receive = line.receive_into
+
+    def receive_into(buffer: memoryview) -> int:
+        count = receive(buffer)
+        heard.set()  # now the connection may be reset
+        return count
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sockets.Line, "receive_into", lambda _line, buffer: receive_into(buffer))
+        reset = transport.send(a_request("b"), "2", PATIENCE_S)
+    assert reset == Answer(Verdict.RETRY, "the connection has ended without an answer")
+    assert connections == 1
+    stop()
 
 
 def test_what_is_answered_before_all_is_sent_is_heard() -> None:

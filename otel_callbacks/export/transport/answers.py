@@ -112,6 +112,7 @@ _RESPONSES: Final[dict[Signal, tuple[str, str, str]]] = {
 }
 """Module and class of a signal's response, and its field that counts what was rejected."""
 _BEHIND_HTTP: Final = re.compile(r"\AReceived http2 header with status: ([0-9]{3})\b")
+_COMPRESSION: Final = re.compile(r"compress|grpc-encoding", re.IGNORECASE)
 _SECONDS: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _WEB_PAGE: Final = re.compile(rb"\s*<(?:!doctype html|html)\b", re.IGNORECASE)
 
@@ -250,7 +251,7 @@ def grpc_answer(code: str, details: str, trailers: Iterable[tuple[str, str | byt
         verdict,
         said(f"gRPC {code}", details, mask),
         patience_s if retries else None,
-        unknown_signal=code == "UNIMPLEMENTED",
+        unknown_signal=code == "UNIMPLEMENTED" and not _COMPRESSION.search(details),
         explicit=retries,
     )
 

@@ -199,9 +199,6 @@ def _dial(host: str, port: int, deadline: Deadline) -> socket.socket:
         except OSError as error:
             sock.close()
             failure = error
-        except BaseException:
-            sock.close()
-            raise
         else:
             return sock
     raise failure or OSError

@@ -138,6 +138,11 @@ def test_what_stands_before_a_grpc_server_and_speaks_http_is_understood(
     assert answer.verdict is verdict
 
 
+def test_a_server_that_cannot_decompress_may_know_the_signal() -> None:
+    answer = by_grpc("UNIMPLEMENTED", 'grpc: Decompressor is not installed for grpc-encoding "gzip"')
+    assert (answer.verdict, answer.unknown_signal) == (WRONG, False)
+
+
 # -- patience ------------------------------------------------------------------------------------------------------------
 
 
