@@ -248,6 +248,6 @@ class DiskLine(WaitingLine):
 
     def excess_bytes(self) -> int:
         """Return by how much there is too much, as far as it is for this store to give something up."""
-        return self._space.excess(
-            sum(each.size for each in self._segments if each.on_disk and not each.dropped)
-        )
+        room = self._space.segment_bytes  # what is being filled may become as large as that
+        own = [each for each in self._segments if each.on_disk and not each.dropped]
+        return self._space.excess(sum(each.size if each.sealed else max(each.size, room) for each in own))

@@ -73,7 +73,6 @@ class WaitingLine(ABC):
     def _begin(self) -> None:
         self.notices = Notices(self._clock)
         self._lock = threading.RLock()
-        self._busy = False
         self._closed = False
         self._incoming: deque[Parcel] = deque()
         self._later: deque[Callable[[], object]] = deque()
@@ -96,30 +95,29 @@ class WaitingLine(ABC):
         self._catch_up()
 
     def _catch_up(self) -> None:
-        """Store what came, unless somebody is about to."""
+        """Store what came, unless this thread is in the middle of something: then it does so when that is done."""
+        if self._is_mine():
+            return
         while self._incoming or self._later:
             with self._lock:
-                if self._busy:
-                    return
-                self._busy = True
-                try:
-                    self._absorb()
-                finally:
-                    self._busy = False
+                self._absorb()
 
-    def _alone(self, action: Callable[[], object]) -> None:
-        """Do *action* while nobody else does anything; later, if this thread is in the middle of something."""
-        with self._lock:
-            if self._busy:
+    def _is_mine(self) -> bool:
+        # What `threading.Condition` asks of its lock. A flag of our own would stay up if an interruption came beside it.
+        return self._lock._is_owned()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001  # pyright: ignore[reportAttributeAccessIssue,reportUnknownMemberType,reportUnknownVariableType]
+
+    def _alone(self, action: Callable[[], object], *, or_later: bool = True) -> None:
+        """Do *action* while nobody else does anything; later, or never, if this thread is in the middle of something."""
+        if self._is_mine():
+            if or_later:
                 self._later.append(action)
-                return
-            self._busy = True
+            return
+        with self._lock:
             try:
                 self._absorb()
                 action()
             finally:
                 self._recount()
-                self._busy = False
         self._catch_up()
 
     def _recount(self) -> None:
@@ -204,7 +202,7 @@ class WaitingLine(ABC):
         """Return the oldest items that nobody has taken; those that were given back first."""
         taken: list[Entry] = []
         try:
-            self._alone(lambda: self._take(taken, max_items, max_bytes))
+            self._alone(lambda: self._take(taken, max_items, max_bytes), or_later=False)
         except BaseException:
             self.give_back(taken)
             raise
@@ -304,7 +302,7 @@ class WaitingLine(ABC):
 
     def counts(self) -> StoreCounts:
         """Return the counts."""
-        self._alone(lambda: None)
+        self._alone(lambda: None, or_later=False)
         tally = self._tally
         counts = StoreCounts(tally.accepted, tally.adopted, dict(tally.dropped), tally.settled, tally.dead)
         for segment in tuple(self._segments):
