@@ -49,10 +49,15 @@ def putting_for_ever(folder: str, who: str) -> None:
 
 
 def draining(folder: str, wanted: str) -> None:
-    """Adopt and settle until *wanted* items were said by all who drain, which standard input tells by ending."""
+    """Adopt and settle, *wanted* items at a time, until standard input ends."""
     store = opened(folder)
     stop = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+
+    def wait() -> None:
+        sys.stdin.read()
+        stop.set()
+
+    threading.Thread(target=wait, daemon=True).start()
     say("ready")
     while not stop.is_set():
         store._adopt_at_s = 0

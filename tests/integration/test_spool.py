@@ -22,7 +22,7 @@ def process(*arguments: object) -> Iterator[subprocess.Popen[str]]:
     """Run `spooling.py` in a process of its own, which is gone afterwards."""
     command = [sys.executable, str(Path(spooling.__file__)), *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603  (our own)
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as running:
         try:
