@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 from opentelemetry import context as context_api
+from opentelemetry import trace
 from opentelemetry._logs import _internal as logs_internal
 from opentelemetry.context import Context
 from opentelemetry.metrics import _internal as metrics_internal
@@ -18,7 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.util._once import Once
 
 from otel_callbacks import OTelCallbackHandler
-from otel_callbacks.export import providers
+from otel_callbacks.export import providers, setup
 from tests.scene import Scene
 
 if TYPE_CHECKING:
@@ -91,6 +92,23 @@ def _no_global_meters_and_loggers() -> Iterator[None]:
     metrics_internal._METER_PROVIDER = logs_internal._LOGGER_PROVIDER = None
     metrics_internal._METER_PROVIDER_SET_ONCE = Once()
     logs_internal._LOGGER_PROVIDER_SET_ONCE = Once()
+
+
+@pytest.fixture
+def fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As in a process that has configured nothing, in an environment that says nothing; what is left running is ended."""
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
+    monkeypatch.setattr(setup, "_running", [])
+    monkeypatch.setattr(setup, "_made", [])
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
+    yield
+    for telemetry in setup._running:
+        telemetry.shutdown(timeout_s=0.5)
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, TracerProvider):
+        provider.shutdown()
 
 
 @pytest.fixture

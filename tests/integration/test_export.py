@@ -22,12 +22,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.util._once import Once
 
-from otel_callbacks.export import setup
 from otel_callbacks.export.setup import configure
 from otel_callbacks.export.telemetry import Telemetry
+
+pytestmark = pytest.mark.usefixtures("fresh_process")
 
 Protocol = Any  # "http/protobuf" or "grpc"
 KEY = "sk-CANARY-1"
@@ -66,20 +65,6 @@ class Receiver:
         self.headers.append({name.lower(): value for name, value in headers.items()})
         if self.answer == 200:
             self.requests.append(ExportTraceServiceRequest.FromString(body))
-
-
-@pytest.fixture(autouse=True)
-def _fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
-    monkeypatch.setattr(setup, "_running", [])
-    monkeypatch.setattr(setup, "_made", [])
-    yield
-    for telemetry in setup._running:
-        telemetry.shutdown(timeout_s=0.5)
-    provider = trace.get_tracer_provider()
-    if isinstance(provider, TracerProvider):
-        provider.shutdown()
 
 
 DECODERS: dict[str | None, Callable[[bytes], bytes]] = {

@@ -21,8 +21,6 @@ from opentelemetry import trace
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.util._once import Once
 
 from otel_callbacks import OTelCallbackHandler, semconv
 from otel_callbacks.errors import ConfigurationError
@@ -30,6 +28,8 @@ from otel_callbacks.export import setup
 from otel_callbacks.export.setup import configure
 from otel_callbacks.semconv import EventName
 from tests.signals import Signals
+
+pytestmark = pytest.mark.usefixtures("fresh_process")
 
 Protocol = Any  # "http/protobuf" or "grpc"
 KEY = "sk-CANARY-1"
@@ -137,20 +137,6 @@ def serve_grpc(collector: Collector) -> Callable[[], None]:
         pool.shutdown()
 
     return stop
-
-
-@pytest.fixture(autouse=True)
-def _fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
-    monkeypatch.setattr(setup, "_running", [])
-    monkeypatch.setattr(setup, "_made", [])
-    yield
-    for telemetry in setup._running:
-        telemetry.shutdown(timeout_s=0.5)
-    provider = trace.get_tracer_provider()
-    if isinstance(provider, TracerProvider):
-        provider.shutdown()
 
 
 @pytest.fixture(params=["http/protobuf", "grpc"])

@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,7 +17,6 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import NoOpTracerProvider
-from opentelemetry.util._once import Once
 
 from otel_callbacks import OTelCallbackHandler, semconv
 from otel_callbacks.errors import ConfigurationError
@@ -28,24 +25,9 @@ from otel_callbacks.export.console import TreePrinter
 from otel_callbacks.export.setup import configure
 from otel_callbacks.version import version
 
+pytestmark = pytest.mark.usefixtures("fresh_process")
+
 NOTHING = {"OTEL_TRACES_EXPORTER": "none"}
-
-
-@pytest.fixture(autouse=True)
-def _fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """As in a process that has configured nothing; what a test leaves running is ended."""
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
-    monkeypatch.setattr(setup, "_running", [])
-    monkeypatch.setattr(setup, "_made", [])
-    for name in [name for name in os.environ if name.startswith("OTEL_")]:
-        monkeypatch.delenv(name)
-    yield
-    for telemetry in setup._running:
-        telemetry.shutdown(timeout_s=0.5)
-    provider = trace.get_tracer_provider()
-    if isinstance(provider, TracerProvider):
-        provider.shutdown()
 
 
 def memory() -> tuple[InMemorySpanExporter, SimpleSpanProcessor]:
