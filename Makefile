@@ -14,7 +14,7 @@ STAMP = $(VENV)/.installed-$(shell cat requirements/dev.txt pyproject.toml | cks
 MATRIX ?= lowest:python3.11:lowest newest:python3.11:newest py312:python3.12:dev py313:python3.13:dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format format-check types layers coverage e2e bench matrix lock clean
+.PHONY: help install demo test lint format format-check types layers coverage e2e faults bench matrix lock clean
 
 help: ## say what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -60,6 +60,10 @@ coverage: $(STAMP) ## test core/ and callbacks/ branch by branch
 e2e: $(STAMP) ## run the end-to-end tests: real collector, Jaeger and Tempo (needs Go to build them)
 	deploy/backends/build
 	$(BIN)/python -m pytest tests/e2e
+
+faults: $(STAMP) ## run every fault for the plain SDK and for us, side by side (a quarter of an hour; needs Go)
+	deploy/backends/build collector
+	$(BIN)/python -m tests.faults
 
 bench: $(STAMP) ## measure the cost of being observed
 	$(BIN)/python -m benchmarks
