@@ -120,7 +120,7 @@ def _said(done: Drained) -> str:
 
 def _purge(arguments: argparse.Namespace, directory: str, look: Look) -> int:
     from otel_callbacks.export.spool.survey import purge  # noqa: PLC0415  # see the rules in cli/__init__.py
-    from otel_callbacks.spooled.page import size  # noqa: PLC0415  # as above
+    from otel_callbacks.spooled.page import count, size  # noqa: PLC0415  # as above
 
     folder = "dead" if arguments.dead else "corrupt" if arguments.corrupt else ""
     if not os.path.isdir(directory):  # noqa: PTH112  (as in _drain)
@@ -134,9 +134,9 @@ def _purge(arguments: argparse.Namespace, directory: str, look: Look) -> int:
         if input(f"Delete {what} in {directory!r}? [y/N] ").strip().lower() not in {"y", "yes"}:
             return 1
     removed: Removed = purge(directory, folder=folder)
-    print(look.spell(f"✓ {removed.items:,} items deleted, {size(removed.size_bytes)}"))
+    print(look.spell(f"✓ {count(removed.items, 'item')} deleted, {size(removed.size_bytes)}"))
     if removed.held:
-        print(f"  {removed.held} files belong to processes that live and were left alone")
+        print(f"  {count(removed.held, 'file')} of processes that live: left alone")
     return 0
 
 

@@ -102,7 +102,7 @@ class Outlet:
         assert store is not None  # noqa: S101
         journal.refresh()
         if self._beats % _RECOVER_EVERY == 0:
-            recover(store.directory, store.destination, store.put)
+            recover(store.directory, None if store.any_destination else store.destination, store.put)
         self._beats += 1
 
 

@@ -48,9 +48,9 @@ def status(found: Survey, left: LeftOpen, own: dict[str, str], now_ns: int, look
         yield ""
         yield look.paint("Open runs", "bold")
         if left.alive:
-            yield f"{_INDENT}{_count(left.alive, 'process')} at work"
+            yield f"{_INDENT}{count(left.alive, 'process')} at work"
         if left.dead:
-            yield f"{_INDENT}{_count(left.spans, 'span')} left open by {_count(left.dead, 'process')} that died: to be sent as such"
+            yield f"{_INDENT}{count(left.spans, 'span')} left open by {count(left.dead, 'process')} that died: to be sent as such"
     yield from _aside(found, look)
 
 
@@ -61,15 +61,15 @@ def _aside(found: Survey, look: Look) -> Iterator[str]:
     yield ""
     yield look.paint("Put aside", "bold")
     for group in found.dead:
-        yield f"{_INDENT}{_count(group.items, 'item')} of {plain(group.signal)} that the collector refused: spool drain --dead"
+        yield f"{_INDENT}{count(group.items, 'item')} of {plain(group.signal)} that the collector refused: spool drain --dead"
     if found.corrupt_files:
-        yield f"{_INDENT}{_count(found.corrupt_files, 'damaged file')}, {size(found.corrupt_bytes)}"
+        yield f"{_INDENT}{count(found.corrupt_files, 'damaged file')}, {size(found.corrupt_bytes)}"
     if found.unreadable:
-        yield f"{_INDENT}{_count(found.unreadable, 'file')} of another version"
+        yield f"{_INDENT}{count(found.unreadable, 'file')} of another version"
 
 
 def _group(group: Group, now_ns: int) -> str:
-    text = f"{plain(group.signal):<8} {_count(group.items, 'item'):>14}  {size(group.size_bytes):>8}"
+    text = f"{plain(group.signal):<8} {count(group.items, 'item'):>14}  {size(group.size_bytes):>8}"
     text += f"  since {duration(now_ns - group.oldest_ns)}"
     return text + (f"  {group.damaged} damaged" if group.damaged else "")
 
@@ -79,19 +79,20 @@ def _fate(group: Group, own: dict[str, str]) -> str:
     left = group.segments - group.alive
     texts: list[str] = []
     if group.alive:
-        texts.append(f"{_count(group.alive, 'file')} of a process that lives and sends them")
+        texts.append(f"{count(group.alive, 'file')} of a process that lives and sends them")
     if left and own.get(group.signal) == group.destination:
         texts.append(
-            f"{_count(left, 'file')} left: the next process with these settings sends them, or spool drain"
+            f"{count(left, 'file')} left: the next process with these settings sends them, or spool drain"
         )
     elif left:
         texts.append(
-            f"{_count(left, 'file')} left for another address ({plain(group.destination)}): spool drain --all"
+            f"{count(left, 'file')} left for another address ({plain(group.destination)}): spool drain --all"
         )
     return "; ".join(texts)
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 file``, ``1,200 items``."""
     plural = "" if number == 1 else "es" if noun.endswith("s") else "s"
     return f"{number:,} {noun}{plural}"
 

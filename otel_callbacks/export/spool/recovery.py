@@ -37,12 +37,14 @@ _IDS_BYTES: Final = 28
 _logger = logging.getLogger(__name__)
 
 
-def recover(directory: Directory, destination: str, put: Callable[[Origin, Sequence[bytes]], object]) -> int:
+def recover(
+    directory: Directory, destination: str | None, put: Callable[[Origin, Sequence[bytes]], object]
+) -> int:
     """Hand the spans that processes left open when they died to *put*, and return how many there were.
 
     Args:
         directory: Where journals are; its folder and its system calls, nothing else of it is used.
-        destination: Only what was to be sent there is recovered.
+        destination: Only what was to be sent there is recovered; None: everything.
         put: Of the store: what it has been given is on disk, or will not be.
     """
     own = Directory(directory.path, files=directory.files)
@@ -61,7 +63,7 @@ def recover(directory: Directory, destination: str, put: Callable[[Origin, Seque
 
 
 def _recovered(
-    directory: Directory, name: str, destination: str, put: Callable[[Origin, Sequence[bytes]], object]
+    directory: Directory, name: str, destination: str | None, put: Callable[[Origin, Sequence[bytes]], object]
 ) -> int:
     try:
         opened = directory.seize(name)
@@ -79,7 +81,10 @@ def _recovered(
 
 
 def _taken_over(
-    directory: Directory, opened: Opened, destination: str, put: Callable[[Origin, Sequence[bytes]], object]
+    directory: Directory,
+    opened: Opened,
+    destination: str | None,
+    put: Callable[[Origin, Sequence[bytes]], object],
 ) -> int:
     left = LeftFile(directory.files, opened.descriptor)
     if left.destination not in {destination, None}:
