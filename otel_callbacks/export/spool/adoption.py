@@ -23,10 +23,13 @@ _AT_ONCE: Final = 16
 
 def adopt(store: SpoolStore) -> bool:
     """Take over what was left; return whether there is more for a next time. Raises: OSError."""
-    store.foreign.clear()
+    known, store.foreign = store.foreign, {}
     adopted = 0
     for text, name, _ in store.directory.segments():
         if name.signal != store.signal:
+            continue
+        if text in known:  # what it says does not change: it is not read again and again
+            store.foreign[text] = known[text]
             continue
         if adopted >= _AT_ONCE or store.held >= MAX_HELD:
             return adopted >= _AT_ONCE

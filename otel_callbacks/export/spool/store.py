@@ -127,10 +127,13 @@ class SpoolStore(DiskLine):
     def _look(self) -> None:
         held = frozenset(each.name for each in tuple(self._segments) if isinstance(each, DiskSegment))
         self._space = look(self.directory, self.signal, held, self._max_bytes)
+        self._alone(self._seal_if_removed)
+        self._alone(self._make_room)
+
+    def _seal_if_removed(self) -> None:
         active = self._active
         if isinstance(active, DiskSegment) and not self._files.status(active.opened.descriptor).st_nlink:
-            self._alone(self._seal)  # somebody removed it; what is in it can still be read
-        self._alone(self._make_room)
+            self._seal()  # what is in it can still be read
 
     def _adopt(self) -> None:
         now_s = self._clock()
