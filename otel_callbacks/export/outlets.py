@@ -68,6 +68,11 @@ class Outlet:
         return self._spooled.destination if self._spooled is not None else ""
 
     @property
+    def has_recovered(self) -> bool:
+        """Whether the journals that dead processes have left were looked for; where there are none, they need not be."""
+        return self._journal is None or self._beats > 0
+
+    @property
     def journal(self) -> Journal | None:
         """What keeps the spans that are open, if there is a spool."""
         return self._journal

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from otel_callbacks.export.outlets import Outlet
 from otel_callbacks.export.spool.left_open import left_open
-from otel_callbacks.export.spool.survey import Survey, survey
+from otel_callbacks.export.spool.survey import survey
 
 if TYPE_CHECKING:
     from otel_callbacks.settings import Settings, Signal
@@ -64,7 +64,7 @@ def drain(
         deadline_s = time.monotonic() + timeout_s
         for outlet in outlets:
             outlet.start()
-        expected = _left(survey(directory), outlets, everything=everything) + left_open(directory).spans
+        expected = _left(directory, outlets, everything=everything) + left_open(directory).spans
         while True:
             done = _figures(outlets, expected)
             progress(done)
@@ -73,8 +73,8 @@ def drain(
             flushed = [outlet.delivery.flush(_LOOK_EVERY_S) for outlet in outlets]
             if False in flushed:
                 continue
-            rest = _left(survey(directory), outlets, everything=everything)
-            if not rest and not _waiting(outlets):
+            rest = _left(directory, outlets, everything=everything)
+            if not rest and not _waiting(outlets) and all(outlet.has_recovered for outlet in outlets):
                 return _figures(outlets, 0)
             time.sleep(_LOOK_EVERY_S)  # the next look through the folder takes what is left
     finally:
@@ -82,12 +82,12 @@ def drain(
             outlet.shutdown(_END_S)
 
 
-def _left(found: Survey, outlets: list[Outlet], *, everything: bool) -> int:
+def _left(directory: str, outlets: list[Outlet], *, everything: bool) -> int:
     """Return how many items in the folder are anybody's: an owner that lives, these outlets included, has its own."""
     ours = {(outlet.delivery.signal, outlet.destination) for outlet in outlets}
     return sum(
         group.items
-        for group in found.waiting
+        for group in survey(directory).waiting
         if group.alive < group.segments and (everything or (group.signal, group.destination) in ours)
     )
 

@@ -87,7 +87,7 @@ def _taken_over(
     put: Callable[[Origin, Sequence[bytes]], object],
 ) -> int:
     left = LeftFile(directory.files, opened.descriptor)
-    if left.destination not in {destination, None}:
+    if destination is not None and left.destination not in {destination, None}:
         return 0
     count = _report(directory, left, put)
     # One that is empty was never begun.
