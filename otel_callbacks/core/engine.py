@@ -75,6 +75,7 @@ class Engine:
         given: object = None,
     ) -> None:
         """Open a run that was *given* messages, inputs, a query. All but the first two are the callback's own, unchecked."""
+        run: Run | None = None
         try:
             now = self._monotonic_ns()
             key = normalize.run_key(run_id)
@@ -103,22 +104,30 @@ class Engine:
                 description = starting.described(run, serialized, tags, metadata, extra, self._shield)
                 self._open(run, description, above, previous, framework=framework)
                 if parent_run_id is None and notes.is_resume(given):
-                    self._sink.note(
-                        run, RunNoted(now + run.offset_ns, semconv.EVENT_RESUME, notes.TOLD_BY_INPUT)
-                    )
-            if policy.content is not None and content_of(run) is not None:
-                self._take_down(run, given, serialized, extra)
-            # In the table only now, so that what another thread finds there can be ended.
-            if not self._table.add(run):
-                self._end(run, RunEnded(now, reason=EndReason.DUPLICATE_START))
-            if early is not None:
-                self._join(key, early, now)
-            if len(self._table.open) > self._table.max_open:
-                self._make_room()
-            if run.parent is None and now - self._swept_ns > SWEEP_INTERVAL_NS:
-                self.sweep()
-        except Exception as fault:
+                    note = RunNoted(now + run.offset_ns, semconv.EVENT_RESUME, notes.TOLD_BY_INPUT)
+                    self._sink.note(run, note)
+            if policy.content is not None:
+                starting.taken_down(run, given, serialized, extra, self._shield)
+            self._add(run, early, now)
+        except BaseException as fault:
+            if run is not None and run.span is not None and run.children is not None:
+                self._table.add(run)  # where its end, its parent's end or its age finds it
+            if not isinstance(fault, Exception):  # an interruption: it is the application's
+                raise
             self._shield.fault("start", fault, reraise=policy.raise_errors)
+
+    def _add(self, run: Run, early: RunEnded | None, now_ns: int) -> None:
+        """Put *run* into the table: only now, so that what another thread finds there can be ended."""
+        if not self._table.add(run):
+            self._end(run, RunEnded(now_ns, reason=EndReason.DUPLICATE_START))
+        elif early is not None:  # its end came a moment before
+            self._early.pop(run.key, None)
+            if now_ns - early.time_ns <= EARLY_NS and self._table.pop(run.key) is not None:
+                self._end(run, early)
+        if len(self._table.open) > self._table.max_open:
+            self._make_room()
+        if run.parent is None and now_ns - self._swept_ns > SWEEP_INTERVAL_NS:
+            self.sweep()
 
     def _open(
         self, run: Run, description: Description, above: Any, previous: Any, *, framework: bool
@@ -128,20 +137,6 @@ class Engine:
             self._sink.hide(run, above, framework=framework)
         else:
             self._sink.open(run, description, above, previous, framework=framework)
-
-    def _take_down(self, run: Run, given: object, serialized: object, extra: dict[str, Any]) -> None:
-        """Let the policy take down the content of a start, before the callback returns: a graph's state changes later."""
-        try:
-            run.policy.content.started(run, given, serialized, extra)
-        except Exception as fault:
-            self._shield.fault("content", fault, reraise=run.policy.raise_errors)
-
-    def _join(self, key: int, early: RunEnded, now_ns: int) -> None:
-        """End the run that has just started, if its end came a moment before."""
-        self._early.pop(key, None)
-        run = self._table.pop(key) if now_ns - early.time_ns <= EARLY_NS else None
-        if run is not None:
-            self._end(run, early)
 
     def _make_way(self, running: Run, policy: Policy, tags: object) -> bool:
         """Return whether a start may open the key of *running*, which is open; ends that one if so."""
@@ -296,8 +291,7 @@ class Engine:
         return run
 
     def _end_for(self, key: int, reason: EndReason) -> None:
-        run = self._table.pop(key)
-        if run is not None:
+        if (run := self._table.pop(key)) is not None:
             self._end(run, RunEnded(self._monotonic_ns(), reason=reason))
 
     def _lost(self, runs: list[Run], reason: EndReason) -> None:
@@ -308,16 +302,18 @@ class Engine:
 
     def _end(self, run: Run, ended: RunEnded) -> None:
         """End *run*, out of the table, and before it whatever below it is still open; whatever fails, all are ended."""
-        faults: list[Exception] = []
+        faults: list[BaseException] = []
         if run.children:
             for child in self._table.pop_below(run):
                 self._end_one(child, completion.cut_short(run, ended), faults)
         run.children = None
         self._end_one(run, ended, faults)
         for fault in faults:
+            if not isinstance(fault, Exception):  # an interruption: the application's, when all are ended
+                raise fault
             self._shield.fault("completion", fault, reraise=run.policy.raise_errors)
 
-    def _end_one(self, run: Run, ended: RunEnded, faults: list[Exception]) -> None:
+    def _end_one(self, run: Run, ended: RunEnded, faults: list[BaseException]) -> None:
         parent = run.parent
         if parent is not None:
             parent.touched_ns = ended.time_ns
@@ -327,21 +323,21 @@ class Engine:
         try:
             if run.content is not None and run.policy.content is not None:
                 run.policy.content.closed(run)
-        except Exception as fault:
+        except BaseException as fault:
             faults.append(fault)
         try:
             if not run.muted or run.hidden or observers:
                 faults += completion.complete(run, ended)
-        except Exception as fault:
+        except BaseException as fault:
             faults.append(fault)
         try:
             self._sink.close(run, ended)
-        except Exception as fault:
+        except BaseException as fault:
             faults.append(fault)
         for observer in observers:
             try:
                 observer.ended(run, ended)
-            except Exception as fault:
+            except BaseException as fault:
                 faults.append(fault)
         if parent is not None and ended.failure is not None:
             parent.failed_with = ended.failure.identity

@@ -16,6 +16,7 @@ from otel_callbacks.core.events import Description, RunKind
 from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.runs import Run, RunTable
 from otel_callbacks.core.shield import Shield
+from otel_callbacks.core.sink import content_of
 
 
 def made(
@@ -82,6 +83,16 @@ def described(
         run.name = redaction.name(run.name, run.redactors) if run.name is not None else None
     run.operation = description.operation
     return description
+
+
+def taken_down(run: Run, given: object, serialized: object, extra: dict[str, Any], shield: Shield) -> None:
+    """Let the policy take down the content of a start, before the callback returns: a graph's state changes later."""
+    content = content_of(run)
+    if content is not None:
+        try:
+            content.started(run, given, serialized, extra)
+        except Exception as fault:  # noqa: BLE001 - a run without its content is still a run
+            shield.fault("content", fault, reraise=run.policy.raise_errors)
 
 
 def _shown(run: Run) -> Run:

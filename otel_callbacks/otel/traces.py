@@ -86,7 +86,14 @@ class TraceSink:
             span = self._tracer.start_span(
                 description.name, parent_context, kind, run.attributes, links, start_time=start_time
             )
-        self._enter(run, span, outer, framework=framework)
+        try:
+            self._enter(run, span, outer, framework=framework)
+        except BaseException:  # nobody else knows it yet
+            if type(span) is RecordedSpan:
+                span.finish("", None, start_time)
+            else:
+                span.end(start_time)
+            raise
 
     def mute(self, run: Run, parent: Any, *, framework: bool) -> None:
         """Make the span that is not sampled the current one: in a thread or a batch, its own run's context is not around."""
@@ -160,27 +167,29 @@ class TraceSink:
         if run_span is None or run_span.inner is None:
             return
         span = run_span.inner
-        run_span.over()
-        if type(span) is RecordedSpan or span.is_recording():
-            failure = ended.failure
-            if failure is not None and not failure.inherited:
-                attributes: dict[str, Any] = {semconv.EXCEPTION_TYPE: failure.type}
-                if failure.message is not None:
-                    attributes[semconv.EXCEPTION_MESSAGE] = failure.message
-                if failure.stacktrace is not None:
-                    attributes[semconv.EXCEPTION_STACKTRACE] = failure.stacktrace
-                _add_event(span, semconv.EXCEPTION_EVENT, attributes, ended.time_ns)
-            if run.hidden:  # the span is another run's
-                return
-            if ended.calls:
-                self._link(run, span, ended.calls)
-            if ended.outcome is Outcome.INTERRUPTED or self._links.unsettled:
-                self._settle(run, span, ended)
-            status = _status(ended)
-            if type(span) is RecordedSpan:
-                span.finish(run.span_name, status, ended.time_ns)
-            else:
-                _finish(span, run, status, ended.time_ns)
+        try:
+            run_span.over()
+            if type(span) is RecordedSpan or span.is_recording():
+                self._tell(run, span, ended)
+        finally:  # whatever fails or interrupts: a span that is not ended is not delivered
+            if not run.hidden:  # then the span is another run's
+                _end(span, run, ended)
+
+    def _tell(self, run: Run, span: Span, ended: RunEnded) -> None:
+        failure = ended.failure
+        if failure is not None and not failure.inherited:
+            attributes: dict[str, Any] = {semconv.EXCEPTION_TYPE: failure.type}
+            if failure.message is not None:
+                attributes[semconv.EXCEPTION_MESSAGE] = failure.message
+            if failure.stacktrace is not None:
+                attributes[semconv.EXCEPTION_STACKTRACE] = failure.stacktrace
+            _add_event(span, semconv.EXCEPTION_EVENT, attributes, ended.time_ns)
+        if run.hidden:
+            return
+        if ended.calls:
+            self._link(run, span, ended.calls)
+        if ended.outcome is Outcome.INTERRUPTED or self._links.unsettled:
+            self._settle(run, span, ended)
 
     def _link(self, run: Run, span: Span, call_ids: Sequence[str]) -> None:
         if run.kind is not RunKind.TOOL:
@@ -213,14 +222,19 @@ def _add_event(span: Span, name: str, attributes: dict[str, Any], time_ns: int) 
         span.add_event(name, attributes, time_ns)
 
 
-def _finish(span: Span, run: Run, status: Status | None, end_time: int) -> None:
-    """End a span of a provider that is not the SDK's."""
-    if run.span_name:
-        span.update_name(run.span_name)
-    span.set_attributes(run.attributes)
-    if status is not None:
-        span.set_status(status)
-    span.end(end_time)
+def _end(span: Span, run: Run, ended: RunEnded) -> None:
+    if type(span) is RecordedSpan:
+        span.finish(run.span_name, _status(ended), ended.time_ns)
+    elif span.is_recording():  # of a provider that is not the SDK's
+        try:
+            if run.span_name:
+                span.update_name(run.span_name)
+            span.set_attributes(run.attributes)
+            status = _status(ended)
+            if status is not None:
+                span.set_status(status)
+        finally:
+            span.end(ended.time_ns)
 
 
 def hex_trace_id(reference: object) -> str | None:
