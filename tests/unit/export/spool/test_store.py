@@ -202,6 +202,22 @@ def test_what_was_not_settled_is_there_after_a_restart_and_what_was_is_not(tmp_p
     assert segments(tmp_path) == []
 
 
+def test_what_was_settled_out_of_turn_is_known_after_a_second_restart(tmp_path: Path) -> None:
+    store = spool(tmp_path)
+    put(store, *"abcdef")
+    taken = store.take(6, 100)
+    store.settle([taken[3], taken[4]])
+    die(store)
+    for expected in (["a", "b"], ["c", "f"]):
+        again = spool(tmp_path)
+        again.tend()
+        batch = again.take(2, 100)
+        assert texts(batch) == expected
+        again.settle(batch)
+        die(again)
+    assert not spool(tmp_path).waiting
+
+
 def test_the_segments_of_a_store_that_lives_are_not_touched(tmp_path: Path) -> None:
     one, other = spool(tmp_path), spool(tmp_path)
     put(one, "mine")
@@ -317,6 +333,21 @@ def test_a_disk_that_fails_is_replaced_by_memory_until_it_works_again(
     after = spool(tmp_path)
     after.tend()
     assert sorted(everything(after)) == ["a", "b", "c", "d"]
+    after.close()
+
+
+def test_what_a_failed_write_left_behind_the_end_is_not_read_by_others(tmp_path: Path) -> None:
+    files = FaultyFiles()
+    store = spool(tmp_path, files=files)
+    put(store, "before")
+    files.short, files.wrong = True, full_disk
+    store.put(ORIGIN, [b"whole, though the write failed", b"." * 1000])
+    files.short, files.wrong = False, lambda _call: None
+    store.tend()
+    die(store)
+    after = spool(tmp_path)
+    after.tend()
+    assert [text[:6] for text in everything(after)] == ["before", "whole,", "......"]
     after.close()
 
 
