@@ -7,12 +7,10 @@ events; what a test waits for, it waits for with `Collector.wait_for`.
 
 from __future__ import annotations
 
-import gzip
 import socket
 import ssl
 import threading
 import time
-import zlib
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -23,21 +21,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Self
 
 import grpc  # type: ignore[import-untyped]  # grpcio ships no types
-from google.protobuf.duration_pb2 import Duration  # type: ignore[import-untyped]  # no stubs are shipped
-from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped,unused-ignore]
-from google.rpc.status_pb2 import Status  # type: ignore[import-untyped,unused-ignore]
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
-    ExportLogsServiceRequest,
-    ExportLogsServiceResponse,
-)
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
-    ExportMetricsServiceRequest,
-    ExportMetricsServiceResponse,
-)
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
+
+from tests.otlp import DECODERS, SERVICES, items_in, refusal, retry_info, success
+
+__all__ = [
+    "DECODERS", "OK", "PATIENCE_S", "SERVICES", "Collector", "GrpcCollector", "HttpCollector", "Received", "Reply",
+    "collector_of", "items_in", "retry_info", "success", "wait_for",
+]  # fmt: skip
 
 PATIENCE_S: Final = 120.0
 """How long a condition is waited for on a machine that is busy; it is reached in a test that fails only."""
@@ -48,47 +38,14 @@ _CODES: Final = {
     408: "DEADLINE_EXCEEDED", 413: "RESOURCE_EXHAUSTED", 429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE",
 }  # fmt: skip
 _TOO_LARGE: Final = "grpc: received message after decompression larger than max (5000000 vs. 4194304)"
-DECODERS: Final[dict[str | None, Callable[[bytes], bytes]]] = {
-    None: bytes,
-    "identity": bytes,
-    "gzip": gzip.decompress,
-    "deflate": zlib.decompress,
-}
 
 
-@dataclass(frozen=True)
-class Service:
-    """What a signal's requests are, and where their items stand."""
-
-    name: str
-    request: Any
-    response: Any
-    groups: str
-    scopes: str
-    items: str
-    rejected: str
-
-    @property
-    def path(self) -> str:
-        """Return gRPC's."""
-        return f"/{self.name}/Export"
-
-
-_COLLECTOR: Final = "opentelemetry.proto.collector"
-SERVICES: Final = {
-    "traces": Service(
-        f"{_COLLECTOR}.trace.v1.TraceService", ExportTraceServiceRequest, ExportTraceServiceResponse,
-        "resource_spans", "scope_spans", "spans", "rejected_spans",
-    ),
-    "metrics": Service(
-        f"{_COLLECTOR}.metrics.v1.MetricsService", ExportMetricsServiceRequest, ExportMetricsServiceResponse,
-        "resource_metrics", "scope_metrics", "metrics", "rejected_data_points",
-    ),
-    "logs": Service(
-        f"{_COLLECTOR}.logs.v1.LogsService", ExportLogsServiceRequest, ExportLogsServiceResponse,
-        "resource_logs", "scope_logs", "log_records", "rejected_log_records",
-    ),
-}  # fmt: skip
+def wait_for(condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
+    """Return when *condition* holds; fail if it does not in a very long time."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(_BLINK_S)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,17 +117,6 @@ class Received:
         return [item.event_name if self.signal == "logs" else item.name for item in self.items]
 
 
-def items_in(signal: str, request: Any) -> tuple[Any, ...]:
-    """Return the items of a parsed request."""
-    service = SERVICES[signal]
-    return tuple(
-        item
-        for group in getattr(request, service.groups)
-        for scope in getattr(group, service.scopes)
-        for item in getattr(scope, service.items)
-    )
-
-
 class Collector(ABC):
     """What both protocols share. A context manager: it listens from its construction until its end."""
 
@@ -189,6 +135,7 @@ class Collector(ABC):
         self._script: deque[Reply] = deque()
         self._lock = threading.Lock()
         self.ending = threading.Event()
+        self.wait_for = wait_for
         # The port stays ours while nobody listens: a connection is refused, and no other test can get it.
         self._reserved = socket.socket()
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -241,10 +188,6 @@ class Collector(ABC):
             return judged
         return self._script.popleft() if self._script else self.otherwise
 
-    def wait_for(self, condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
-        """Return when *condition* holds; fail if it does not in a very long time."""
-        wait_for(condition, timeout_s)
-
     def start(self) -> None:
         """Listen again, at the same port."""
         self.ending.clear()
@@ -270,14 +213,6 @@ class Collector(ABC):
 
     def __exit__(self, *_exception: object) -> None:
         self.close()
-
-
-def wait_for(condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
-    """Return when *condition* holds; fail if it does not in a very long time."""
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(_BLINK_S)
 
 
 class HttpCollector(Collector):
@@ -390,7 +325,10 @@ class _Handler(BaseHTTPRequestHandler):
                 collector.ending.wait(reply.drip_s)
 
     def _head_and_body(self, reply: Reply, signal: str) -> bytes:
-        body = reply.body if reply.body is not None else _body(reply, signal)
+        body = reply.body
+        if body is None:
+            said = success(signal, reply.rejected, reply.message)
+            body = said if 200 <= reply.status < 300 else refusal(reply.message)
         headers: dict[str, str | bytes] = {"Content-Type": reply.content_type}
         if not reply.endless:
             headers["Content-Length"] = str(len(body))
@@ -404,22 +342,6 @@ class _Handler(BaseHTTPRequestHandler):
         head = b"".join([*self._headers_buffer, b"\r\n"])  # type: ignore[attr-defined,unused-ignore]
         self._headers_buffer: list[bytes] = []
         return head + body
-
-
-def _body(reply: Reply, signal: str) -> bytes:
-    if 200 <= reply.status < 300:
-        return success(signal, reply.rejected, reply.message)
-    return Status(message=reply.message).SerializeToString()  # type: ignore[no-any-return,unused-ignore]
-
-
-def success(signal: str, rejected: int = 0, message: str = "") -> bytes:
-    """Return the encoded response of a signal, partial if something was rejected or is said."""
-    service = SERVICES[signal]
-    response = service.response()
-    if rejected or message:
-        setattr(response.partial_success, service.rejected, rejected)
-        response.partial_success.error_message = message
-    return response.SerializeToString()  # type: ignore[no-any-return]
 
 
 class GrpcCollector(Collector):
@@ -475,16 +397,6 @@ class GrpcCollector(Collector):
             return success(signal, reply.rejected, reply.message) if reply.body is None else reply.body
 
         return export
-
-
-def retry_info(seconds: float, message: str = "") -> bytes:
-    """Return an encoded ``google.rpc.Status`` that asks for patience."""
-    status = Status(message=message)
-    whole = int(seconds // 1)
-    status.details.add().Pack(
-        RetryInfo(retry_delay=Duration(seconds=whole, nanos=int((seconds - whole) * 1e9)))
-    )
-    return status.SerializeToString()  # type: ignore[no-any-return,unused-ignore]
 
 
 def collector_of(protocol: str) -> Collector:

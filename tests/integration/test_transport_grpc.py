@@ -20,7 +20,7 @@ from otel_callbacks.export.transport import grpc as ours
 from otel_callbacks.export.transport.connect import transports
 from otel_callbacks.settings import Settings, Signal
 from tests.collectors import PATIENCE_S, SERVICES, GrpcCollector, HttpCollector, Reply
-from tests.integration.test_transport_http import OK, OTLP, SOON_S, a_request
+from tests.exchanges import OK, OTLP, SOON_S, a_request
 
 
 def transport_to(endpoint: str, signal: Signal = "traces", **variables: str) -> Transport:
@@ -206,7 +206,7 @@ FORKS = textwrap.dedent(
     from otel_callbacks.export.transport import grpc as ours
     from otel_callbacks.export.transport.connect import transports
     from otel_callbacks.settings import Settings
-    from tests.integration.test_transport_http import a_request
+    from tests.exchanges import a_request
 
     make = transports(Settings(endpoint=sys.argv[1], protocol="grpc"), "traces")
     transport = make()

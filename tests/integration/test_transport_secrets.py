@@ -14,7 +14,7 @@ from otel_callbacks.export.items import Verdict
 from otel_callbacks.export.transport.connect import transports
 from otel_callbacks.settings import Settings
 from tests.collectors import PATIENCE_S, Collector, GrpcCollector, HttpCollector, Received, Reply
-from tests.integration.test_transport_http import OTLP, a_request
+from tests.exchanges import OTLP, a_request
 
 HEADER, QUERY, USER, PASSWORD = "HEADER/CANARY+1", "QUERY CANARY", "USER@CANARY", "PASS/CANARY"
 PROXY_USER, PROXY_PASSWORD = "PROXYUSERCANARY", "PROXYPASSCANARY"

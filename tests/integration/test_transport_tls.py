@@ -17,7 +17,7 @@ from otel_callbacks.export.transport.connect import transports
 from otel_callbacks.settings import Settings
 from tests.certificates import NAME, Certificates, Pair, certificates
 from tests.collectors import PATIENCE_S, Collector, GrpcCollector, HttpCollector, Reply
-from tests.integration.test_transport_http import OK, OTLP, a_request
+from tests.exchanges import OK, OTLP, a_request
 
 
 @pytest.fixture(scope="module")
