@@ -16,6 +16,7 @@ from benchmarks.cases import Case, by_name, paired, planted
 from benchmarks.counts import counted
 from benchmarks.equality import check_equal_work
 from benchmarks.gate import Result, failures
+from benchmarks.journal import journalled
 from benchmarks.lag import loop_lag
 from benchmarks.managers import managed
 from benchmarks.recording import record
@@ -52,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _arguments(arguments)
     recording = record()
     check_equal_work(recording)
-    cases = by_name((*paired(recording), *managed(recording), *encoded(recording)), options.only)
+    cases = by_name(
+        (*paired(recording), *managed(recording), *encoded(recording), *journalled(recording)), options.only
+    )
     if options.plant != 1.0:
         cases = tuple(planted(case, options.plant) for case in cases)
     if options.count_here:

@@ -380,6 +380,9 @@ def assert_sound(desk: Desk) -> None:
     free = [offset for stack in file._free for offset in stack]
     taken = [offset for entry in desk.journal._open.values() for _, offset, _ in entry.slots]
     assert len({*free, *taken}) == len(free) + len(taken)
+    sizes = [slots.SLOT_BYTES[kind] for kind, stack in enumerate(file._free) for _ in stack]
+    sizes += [slots.SLOT_BYTES[kind] for entry in desk.journal._open.values() for _, _, kind in entry.slots]
+    assert sum(sizes) % 65_536 == 0  # none is lost: extents are cut up whole
     assert sorted(taken) == sorted(each.offset for each in found)
 
 
@@ -444,21 +447,43 @@ def test_every_step_is_right_when_another_thread_does_this_at_any_point_of_it(
         raise AssertionError("an operation has that many system calls")
 
 
-def test_an_interrupted_start_leaves_no_record(desk: Desk) -> None:
+@pytest.mark.parametrize("written", [False, True])
+def test_an_interrupted_start_leaves_no_record(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, written: bool
+) -> None:
     kept = desk.start("kept")
+    write = desk.files.write
 
-    def interrupt(name: str) -> None:
-        if name == "write":
-            desk.files.before = lambda _name: None
-            raise KeyboardInterrupt
+    def interrupted(descriptor: int, data: bytes, offset: int) -> int:
+        monkeypatch.undo()
+        if written:
+            write(descriptor, data, offset)
+        raise KeyboardInterrupt
 
-    desk.files.before = interrupt
+    monkeypatch.setattr(desk.files, "write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         desk.start("interrupted")
     gc.collect()
     assert_sound(desk)
     assert desk.names == {"kept"}
     kept.end()
+
+
+def test_what_a_refresh_meets_in_the_middle_of_a_start_is_not_lost(desk: Desk) -> None:
+    first = desk.start("first")
+
+    def change() -> None:
+        for span in desk.journal.open_spans():
+            span.set_attribute("step", 1)  # type: ignore[attr-defined]
+        desk.journal.refresh()
+
+    with desk.files.at(0, change):
+        second = desk.start("second")
+    desk.journal.refresh()
+    assert [said(span.attributes) for span in desk.on_disk.values()] == [{"step": 1}] * 2
+    assert_sound(desk)
+    first.end()
+    second.end()
 
 
 def test_an_interrupted_end_is_taken_up_when_the_span_is_collected(
