@@ -7,7 +7,6 @@ a signal handler, and raises nothing. A forked child begins anew: what waits, an
 from __future__ import annotations
 
 import os
-import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -70,8 +69,7 @@ class Delivery:
         )
         self._workers = Workers(self._plan)
         self._fresh = 0
-        self._closing = threading.Lock()
-        self._closed = False
+        self._open = [True]
         if hasattr(os, "register_at_fork"):
             renew = weakref.WeakMethod(self._after_fork)
             os.register_at_fork(after_in_child=lambda: _call(renew))
@@ -117,7 +115,8 @@ class Delivery:
     def flush(self, timeout_s: float) -> bool:
         """Deliver now what has been put, and wait for it, but no longer than *timeout_s*.
 
-        A wait of our own after a failure is ended by it; one that the collector has asked for is not.
+        A wait of our own after a failure is ended by it; one that the collector has asked for is not. It returns at once when
+        that is longer, or when the collector's answer says that only a person can help: a wrong key, a wrong address.
 
         Returns: Whether everything that was put before is settled: delivered, refused by the collector for good, or given up
             because it knows no such signal; False if some of it waits, or had to make room.
@@ -131,10 +130,10 @@ class Delivery:
 
         Returns: Whether nothing was left.
         """
-        with self._closing:
-            first, self._closed = not self._closed, True
         workers = self._workers
-        if not first:
+        try:
+            self._open.pop()  # no lock: a signal's handler may be the second one
+        except IndexError:
             return workers.ledger().waiting == 0
         deadline_s = self._plan.clock() + timeout_s
         flushed = workers.flush(timeout_s)
@@ -149,11 +148,9 @@ class Delivery:
     def _after_fork(self) -> None:
         self._workers.abandon()
         self._store.after_fork()
-        self._closing = threading.Lock()
         self._fresh = 0
-        over = self._closed
         self._workers = Workers(self._plan)
-        self._workers.over = over
+        self._workers.over = not self._open
 
 
 def _call(method: weakref.WeakMethod[Callable[[], None]]) -> None:

@@ -1,7 +1,8 @@
 """From the SDK's spans, log records and metrics to a delivery's items: what stands in a provider.
 
 Rules for this file: an item is encoded once, on the thread that made it. What the delivery itself causes (its requests, its log
-lines) goes nowhere. Nothing is done for a journal that is not there.
+lines) goes nowhere; but what a garbage collection ends on one of its threads is the application's. Nothing is done for a journal
+that is not there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk.metrics.export import MetricExportResult
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
+from otel_callbacks import semconv
 from otel_callbacks.export.delivery.quiet import here
 from otel_callbacks.export.wire.logs import log_item, log_origin
 from otel_callbacks.export.wire.metrics import metric_items
@@ -63,20 +65,30 @@ class SpanDelivery(_Delivering, SpanProcessor):
     ) -> None:
         super().__init__(delivery, exit_timeout_s)
         self._journal = journal
+        self._own: set[int] = set()
+        """The ids of open spans that were started on a thread that delivers."""
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 (the SDK's signature)
         """Have the journal note a span."""
-        journal = self._journal
-        if journal is not None and not here.depth and _is_sampled(span):
-            journal.begin(span)
+        if here.depth:
+            self._own.add(span.context.span_id)
+        elif self._journal is not None and _is_sampled(span):
+            self._journal.begin(span)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Keep a span until it is delivered."""
-        if here.depth or not _is_sampled(span):
+        if not _is_sampled(span) or (self._own and self._is_own(span)):
             return
         self.delivery.put(origin_of(span.resource, span.instrumentation_scope), (span_item(span),))
         if self._journal is not None:  # only now: a crash in between leaves it twice, not never
             self._journal.end(span)
+
+    def _is_own(self, span: ReadableSpan) -> bool:
+        context = span.context
+        if context is None or context.span_id not in self._own:
+            return False
+        self._own.discard(context.span_id)
+        return True
 
 
 class LogDelivery(_Delivering, LogRecordProcessor):
@@ -84,7 +96,7 @@ class LogDelivery(_Delivering, LogRecordProcessor):
 
     def on_emit(self, log_record: Any) -> None:
         """Keep a record until it is delivered."""
-        if here.depth or self.delivery.refused:
+        if self.delivery.refused or (here.depth and not _is_of_a_run(log_record)):
             return
         self.delivery.put(log_origin(log_record), (log_item(log_record),))
 
@@ -111,3 +123,8 @@ class MetricDelivery(_Delivering):
 def _is_sampled(span: ReadableSpan) -> bool:
     context = span.context
     return context is not None and bool(context.trace_flags & 1)
+
+
+def _is_of_a_run(log_record: Any) -> bool:
+    scope = getattr(log_record, "instrumentation_scope", None)
+    return getattr(scope, "name", None) == semconv.SCOPE_NAME

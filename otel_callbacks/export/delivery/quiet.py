@@ -1,4 +1,4 @@
-"""Silence about ourselves: what becomes telemetry on a thread that delivers is not delivered.
+"""Silence about ourselves: what becomes telemetry because something is delivered is not delivered.
 
 Rules for this file: instrumentations are told by the transports to look away; this is for those that do not, and for our own log
 lines: without it, each request would make something for the next one to send.

@@ -204,6 +204,24 @@ class Sending:
         if self._suspended:
             self._retrial_s = now_s
 
+    @property
+    def number(self) -> int:
+        """The number of the latest request."""
+        return self._number
+
+    def is_hopeless(self, since: int, until_s: float, waiting: int) -> bool:
+        """Return whether nothing of what is here, or in the store, will be delivered before *until_s*, as far as is known.
+
+        So it is if the collector wants to be left in peace for longer, or if a request after number *since* was in vain and the
+        next one comes later.
+        """
+        wait = self._health.wait
+        if wait is not None:
+            return wait.until_s >= until_s and (wait.asked or wait.since > since)
+        if waiting or self._held or self._under_way or not self._suspended:
+            return False
+        return self._number > since and self._retrial_s is not None and self._retrial_s >= until_s
+
     def release(self) -> list[Entry]:
         """Return what is here and not under way, the oldest first: nothing more is sent."""
         batches = sorted([*self._held, *self._suspended], key=lambda batch: batch.start)

@@ -2,7 +2,8 @@
 
 Rules for this file: every decision is `Sending`'s, taken under the lock; nothing is sent, encoded or logged under it. No exception
 ends the keeper, and each request that was begun is answered, whatever its transport does. Where no thread can be started (the
-interpreter is going), the caller's own does the work.
+interpreter is going), the caller's own does the work. The application's threads never wait for the lock without an end: a signal's
+handler may have interrupted a `put`, which holds the store's lock, for which a thread of ours may be waiting.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ class _Mark:
     place: int
     adopted: int
     dropped: int
+    number: int
+    """Of the latest request."""
+    deadline_s: float
 
 
 class Workers:
@@ -55,6 +59,7 @@ class Workers:
         )
         self._plan = plan
         self._lock = threading.RLock()
+        self._counting = threading.RLock()
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._reports = Reports(plan.signal)
         self._listeners: list[SimpleQueue[None]] = []
@@ -101,28 +106,36 @@ class Workers:
         self._wake.put(None)
 
     def flush(self, timeout_s: float) -> bool:
-        """Send what there is; return whether all of it was settled in time."""
+        """Send what there is; return whether all of it was settled in time, False as soon as it is plain that it will not be."""
         deadline_s = self._plan.clock() + timeout_s
         told: SimpleQueue[None] = SimpleQueue()
-        with self._lock:
-            self._listeners.append(told)
-            counts = self._plan.store.counts()
-            mark = _Mark(self._taken + self._plan.store.waiting, counts.adopted, _dropped(counts))
+        store = self._plan.store
+        if not self._lock.acquire(timeout=max(0.0, timeout_s)):
+            return False
+        try:
+            counts = store.counts()
+            place = self._taken + store.waiting
+            mark = _Mark(place, counts.adopted, _dropped(counts), self.sending.number, deadline_s)
             self._goal = max(self._goal, mark.place)
             self.sending.hurry(self._plan.clock())
-        try:
-            return self._await(mark, told, deadline_s)
         finally:
-            with self._lock:
-                self._listeners.remove(told)
+            self._lock.release()
+        self._listeners.append(told)
+        try:
+            return self._await(mark, told)
+        finally:
+            self._listeners.remove(told)
 
     def stop(self, timeout_s: float) -> None:
         """End the threads, but for one that waits for its answer: that will be heard by nobody."""
         deadline_s = self._plan.clock() + timeout_s
-        self._carry_out_again()
-        with self._lock:
-            self.over = True
-            self._plan.store.give_back(self.sending.release())
+        self.over = True
+        if self._lock.acquire(timeout=max(_LOOK_EVERY_S, timeout_s)):
+            try:
+                self._carry_out_again()
+                self._plan.store.give_back(self.sending.release())
+            finally:
+                self._lock.release()
         self.wake()
         keeper = self._keeper
         if keeper is not None and keeper.is_alive():
@@ -137,12 +150,11 @@ class Workers:
 
     def ledger(self) -> Ledger:
         """Return what became of everything."""
-        with self._lock:
-            return self.tally.ledger(self._plan.store.counts(), ended=self.over)
+        return self.tally.ledger(self._plan.store.counts(), ended=self.over)
 
     def turn_away(self, items: int, reason: str) -> None:
         """Count items that do not get into the store."""
-        with self._lock:
+        with self._counting:
             self.tally.turned_away[reason] = self.tally.turned_away.get(reason, 0) + items
 
     def close(self) -> None:
@@ -161,7 +173,7 @@ class Workers:
 
     # -- a flush -------------------------------------------------------------------------------------------------------
 
-    def _await(self, mark: _Mark, told: SimpleQueue[None], deadline_s: float) -> bool:
+    def _await(self, mark: _Mark, told: SimpleQueue[None]) -> bool:
         woken = False
         while not self.over:
             settled = self._settled(mark)
@@ -171,7 +183,7 @@ class Workers:
                 self.start()
                 self.wake()
                 woken = True
-            left_s = deadline_s - self._plan.clock()
+            left_s = mark.deadline_s - self._plan.clock()
             if left_s <= 0:
                 return False
             if self._keeper is None or not self._keeper.is_alive():
@@ -183,7 +195,9 @@ class Workers:
 
     def _settled(self, mark: _Mark) -> bool | None:
         """Return whether all that was put before *mark* is settled; None if some of it is on its way."""
-        with self._lock:
+        if not self._lock.acquire(timeout=_LOOK_EVERY_S):
+            return None
+        try:
             counts = self._plan.store.counts()
             if _dropped(counts) > mark.dropped:
                 return False
@@ -194,7 +208,12 @@ class Workers:
             if not reached and place > self._goal:
                 self._goal = place
                 self.wake()
-            return True if reached and (oldest is None or oldest >= place) and not self._undone else None
+            if reached and (oldest is None or oldest >= place) and not self._undone:
+                return True
+            waiting = self._plan.store.waiting
+            return False if self.sending.is_hopeless(mark.number, mark.deadline_s, waiting) else None
+        finally:
+            self._lock.release()
 
     # -- the keeper ----------------------------------------------------------------------------------------------------
 

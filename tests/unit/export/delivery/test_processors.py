@@ -22,6 +22,7 @@ from otel_callbacks.export.delivery.processors import LogDelivery, MetricDeliver
 from otel_callbacks.export.delivery.quiet import quiet
 from otel_callbacks.export.items import Answer, Verdict
 from otel_callbacks.export.spool.memory import MemoryStore
+from otel_callbacks.otel import logs
 from otel_callbacks.otel.logs import EventLog
 from otel_callbacks.semconv import EventName
 from tests.delivering import TAKEN, UNKNOWN
@@ -152,25 +153,42 @@ def test_a_flush_tells_the_truth_and_keeps_its_timeout(collector: Collector) -> 
     assert processor.delivery.ledger().delivered == 1
 
 
-@pytest.mark.parametrize("own", [False, True])
-def test_log_records_arrive_and_those_of_the_delivery_itself_do_not(collector: Collector, own: bool) -> None:
+def test_a_span_that_a_garbage_collection_ends_on_a_thread_of_the_delivery_is_delivered(
+    collector: Collector,
+) -> None:
+    delivery = delivery_to(collector, "traces")
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SpanDelivery(delivery))
+    span = provider.get_tracer("scope").start_span("abandoned")
+    with quiet():
+        provider.get_tracer("requests").start_span("POST").end()
+        span.end()
+    provider.shutdown()
+    assert [span.name for span in spans_of(collector.read(ExportTraceServiceRequest))] == ["abandoned"]
+
+
+def test_log_events_arrive_wherever_they_are_emitted_and_the_log_lines_of_the_delivery_do_not(
+    collector: Collector,
+) -> None:
     provider = LoggerProvider(Resource({"service.name": "shop"}), shutdown_on_exit=False)
     provider.add_log_record_processor(LogDelivery(delivery_to(collector, "logs")))
     log = EventLog(provider)
-    if own:
-        with quiet():
-            log.emit(EventName.EXCEPTION, {"exception.type": "ValueError"}, None)
-    else:
-        log.emit(EventName.EXCEPTION, {"exception.type": "ValueError"}, None)
+    log.emit(EventName.EXCEPTION, {"exception.type": "ValueError"}, None)
+    with quiet():  # a garbage collection may end a run there
+        log.emit(EventName.EXCEPTION, {"exception.type": "GeneratorExit"}, None)
+        emit_line(provider, "the application's logging has it")
     assert provider.force_flush(LONG_MS)
     provider.shutdown()
-    if own:
-        assert not collector.bodies
-        return
     (of_resource,) = collector.read(ExportLogsServiceRequest).resource_logs
     assert of_resource.resource.attributes[0].value.string_value == "shop"
-    (record,) = of_resource.scope_logs[0].log_records
-    assert "ValueError" in str(record)
+    (of_scope,) = of_resource.scope_logs
+    assert [("ValueError" in str(record)) for record in of_scope.log_records] == [True, False]
+
+
+def emit_line(provider: LoggerProvider, text: str) -> None:
+    """Emit a record as a bridge from the application's logging does."""
+    emit, _ = logs._emitter(provider.get_logger("otel_callbacks.export.delivery.reports"))
+    emit(EventName.EXCEPTION, {"exception.message": text}, None, None, logs.WARN)
 
 
 def measured() -> Any:
@@ -199,14 +217,14 @@ def test_what_the_server_does_not_take_is_not_even_encoded_any_more(
 ) -> None:
     collector.answer = UNKNOWN
     metrics = MetricDelivery(delivery_to(collector, "metrics"))
-    logs = LogDelivery(delivery_to(collector, "logs"))
+    records = LogDelivery(delivery_to(collector, "logs"))
     provider = LoggerProvider(shutdown_on_exit=False)
-    provider.add_log_record_processor(logs)
+    provider.add_log_record_processor(records)
     log = EventLog(provider)
     log.emit(EventName.EXCEPTION, {}, None)
     metrics.export(measured())
     assert metrics.force_flush(LONG_MS)
-    assert logs.force_flush(LONG_MS)
+    assert records.force_flush(LONG_MS)
     module = "otel_callbacks.export.delivery.processors"
     monkeypatch.setattr(f"{module}.log_item", lambda _data: pytest.fail("encoded"))
     monkeypatch.setattr(f"{module}.metric_items", lambda _data: pytest.fail("encoded"))
