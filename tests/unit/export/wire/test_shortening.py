@@ -90,6 +90,13 @@ def test_texts_are_cut_wherever_they_are_and_between_characters() -> None:
     assert attributes(found)["bytes"].bytes_value.startswith(b"\xff")
 
 
+def test_a_character_is_cut_off_whole_wherever_the_cut_is() -> None:
+    whole = item(attributes={"k": "a" + "😀" * 2_000})
+    for max_bytes in range(1_000, 1_008):
+        text = attributes(shortened(whole, max_bytes))["k"].string_value
+        assert "\ufffd" not in text
+
+
 def test_json_stays_json() -> None:
     messages = [
         {"role": "user", "parts": [{"type": "text", "content": "word " * 20_000}]},
