@@ -3,7 +3,7 @@
 A child that is forked while another thread is in gRPC's C core dies of SIGSEGV when it uses gRPC, or hangs (measured in 1.85: two
 of twenty children died; with nobody inside, none of many). So what is being sent is called back at a fork, and sent again.
 
-Rules for this file: a fork waits for a fraction of a second, never for a collector. Locks are re-entrant: a signal handler may fork.
+Rules for this file: a fork waits for threads to leave, never for a collector. Locks are re-entrant: a signal handler may fork.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Final
 
 _GRACE_S: Final = 0.05
 """What a call that is almost over has to end in; what is called back may arrive twice."""
-_PATIENCE_S: Final = 1.0
-"""What one that was called back has. It takes milliseconds; beyond, the fork goes on all the same."""
+_PATIENCE_S: Final = 5.0
+"""What one that was called back has. It takes milliseconds on a machine that is not busy; beyond, the fork goes on all the same."""
 
 
 class Gate:
