@@ -80,7 +80,14 @@ class _OwnUUID(UUID):
     """As libraries with fast ids have them."""
 
 
-@row(24, Driven.DIRECT, text=lambda: str, digits=lambda: lambda run_id: run_id.hex, capitals=lambda: lambda run_id: str(run_id).upper(), a_subclass=lambda: lambda run_id: _OwnUUID(int=run_id.int))
+@row(
+    24,
+    Driven.DIRECT,
+    text=lambda: str,
+    digits=lambda: lambda run_id: run_id.hex,
+    capitals=lambda: lambda run_id: str(run_id).upper(),
+    a_subclass=lambda: lambda run_id: _OwnUUID(int=run_id.int),
+)
 async def an_id_in_another_form_is_the_same_id(stage: Stage, written: Callable[[UUID], Any]) -> None:
     run_id = uuid4()
     await stage.start("chat_model", written(run_id))
@@ -141,7 +148,14 @@ async def an_error_without_a_start_is_never_dropped(stage: Stage, _: None) -> No
     assert stage.said["error.type"] == "ValueError"
 
 
-@row(29, Driven.DIRECT, ends=lambda: ("end", "end"), error_then_end=lambda: ("fail", "end"), end_then_error=lambda: ("end", "fail"), errors=lambda: ("fail", "fail"))
+@row(
+    29,
+    Driven.DIRECT,
+    ends=lambda: ("end", "end"),
+    error_then_end=lambda: ("fail", "end"),
+    end_then_error=lambda: ("end", "fail"),
+    errors=lambda: ("fail", "fail"),
+)
 async def the_first_end_wins(stage: Stage, ends: Any) -> None:
     run_id = uuid4()
     await stage.start("chain", run_id)
@@ -213,7 +227,9 @@ async def a_run_is_not_its_own_parent_nor_its_grandchild(stage: Stage, _: None) 
     await stage.end("chain", a)
     await stage.end("chain", b)
     assert len(stage.spans) == 3
-    assert "langchain.run.parent_id" not in attributes(next(span for span in stage.spans if span.parent is None))
+    assert "langchain.run.parent_id" not in attributes(
+        next(span for span in stage.spans if span.parent is None)
+    )
     assert stage.handler._bound is not None
     assert stage.handler._bound.counts["own_parent"] == 1
 
@@ -251,7 +267,10 @@ async def runs_that_never_end_are_bounded_and_say_why(stage: Stage, _: None) -> 
     assert stage.handler.open_runs <= 200
     clock.advance(601)
     engine.sweep()
-    assert {outcome(span) for span in stage.spans} == {("abandoned", "evicted", "UNSET"), ("abandoned", "expired", "UNSET")}
+    assert {outcome(span) for span in stage.spans} == {
+        ("abandoned", "evicted", "UNSET"),
+        ("abandoned", "expired", "UNSET"),
+    }
     assert len(stage.spans) == 1_000
 
 
@@ -330,7 +349,13 @@ async def one_id_in_two_threads_is_one_span(stage: Stage, _: None) -> None:
     assert set(ends) <= {None, "duplicate_start"}
 
 
-@row(36, Driven.LANGCHAIN, none=lambda: [{"type": "text", "text": None}], blocks=lambda: [{"type": "odd"}], empty=lambda: "")
+@row(
+    36,
+    Driven.LANGCHAIN,
+    none=lambda: [{"type": "text", "text": None}],
+    blocks=lambda: [{"type": "odd"}],
+    empty=lambda: "",
+)
 async def a_chunk_may_be_anything(stage: Stage, content: Any) -> None:
     await stage.langchain(Says(message=AIMessage.model_construct(content=content)), "q")
     assert stage.said.get("langchain.run.chunks", 0) <= 1
@@ -455,7 +480,13 @@ async def an_error_that_is_no_exception_is_an_error(stage: Stage, given: Any) ->
     assert stage.only.status.description == description
 
 
-@row(39, Driven.LANGCHAIN, back_an_hour=lambda: time.time_ns() - 3_600 * 10**9, in_1970=lambda: 5, in_2300=lambda: 10**19)
+@row(
+    39,
+    Driven.LANGCHAIN,
+    back_an_hour=lambda: time.time_ns() - 3_600 * 10**9,
+    in_1970=lambda: 5,
+    in_2300=lambda: 10**19,
+)
 async def a_clock_that_is_set_changes_no_duration(stage: Stage, now_ns: int) -> None:
     def body(given: Any) -> Any:
         with mock.patch("time.time_ns", lambda: now_ns):

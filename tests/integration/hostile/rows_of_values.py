@@ -101,7 +101,16 @@ def _blocks() -> list[Any]:
     ]  # fmt: skip
 
 
-@row(4, Driven.MANAGERS, blocks=_blocks, none=lambda: None, bytes=lambda: b"\xff" * 100, number=lambda: 5, cyclic=hostile.cyclic_list, released=hostile.released)
+@row(
+    4,
+    Driven.MANAGERS,
+    blocks=_blocks,
+    none=lambda: None,
+    bytes=lambda: b"\xff" * 100,
+    number=lambda: 5,
+    cyclic=hostile.cyclic_list,
+    released=hostile.released,
+)
 async def a_block_that_is_not_known_is_its_type_and_keys(stage: Stage, content: Any) -> None:
     message = Holds(type="ai", content=stage.watch(content))
     result = {"generations": [[{"message": message}]]}
@@ -120,14 +129,19 @@ def _megabytes() -> str:
 
 _MEDIA: Final = {
     "image_url": lambda data: {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}},
-    "anthropic": lambda data: {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}},
+    "anthropic": lambda data: {
+        "type": "image",
+        "source": {"type": "base64", "media_type": "image/png", "data": data},
+    },
     "google": lambda data: {"type": "media", "mime_type": "image/png", "data": data},
     "audio": lambda data: {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}},
     "pdf": lambda data: {"type": "file", "base64": data, "mime_type": "application/pdf"},
 }
 
 
-@row(5, Driven.LANGCHAIN, **{name: (lambda block=block: block(_megabytes())) for name, block in _MEDIA.items()})  # type: ignore[misc] # mypy: of its default
+@row(
+    5, Driven.LANGCHAIN, **{name: (lambda block=block: block(_megabytes())) for name, block in _MEDIA.items()}
+)  # type: ignore[misc] # mypy: of its default
 async def media_are_said_by_their_size(stage: Stage, block: Any) -> None:
     question = HumanMessage([{"type": "text", "text": "what is it?"}, block])
     await stage.langchain(Says(message=AIMessage("a picture")), [question])
@@ -157,7 +171,16 @@ async def media_are_not_copied(stage: Stage, _: None) -> None:
 
 # LangChain itself asks these for their truth or their length, or iterates over them, when they are an input.
 _NOT_AN_INPUT: Final = frozenset(
-    {"hostile", "hostile inside", "hostile dict", "hostile list", "liar", "view of a liar", "generator", "iterator"}
+    {
+        "hostile",
+        "hostile inside",
+        "hostile dict",
+        "hostile list",
+        "liar",
+        "view of a liar",
+        "generator",
+        "iterator",
+    }
 )
 
 
@@ -182,7 +205,10 @@ async def half_a_character_becomes_a_whole_one(stage: Stage, _: None) -> None:
     chain = RunnableLambda(body, later, name="chain \ud800")
     try:
         await stage.langchain(
-            chain, stage.watch({"\ud800": "\udc00"}), tags=["tag \ud800"], metadata={"key \ud800": "value \ud800"}
+            chain,
+            stage.watch({"\ud800": "\udc00"}),
+            tags=["tag \ud800"],
+            metadata={"key \ud800": "value \ud800"},
         )
     except ValueError as error:
         assert error.args == ("message \udfff",)
@@ -274,7 +300,9 @@ async def twenty_frames_of_stack_are_enough(stage: Stage, _: None) -> None:
                 ("on_tool_start", {"name": "t"}, ("in",)),
                 ("on_tool_end", "out", ()),
             ):
-                result = getattr(method, event)(stage.handler, first, *more, run_id=run_id, metadata={"k": {"a": [1]}})
+                result = getattr(method, event)(
+                    stage.handler, first, *more, run_id=run_id, metadata={"k": {"a": [1]}}
+                )
                 if stage.asynchronous:
                     try:
                         result.send(None)
@@ -304,7 +332,14 @@ def _with_frames_left(frames: int, call: Any) -> None:
     down(sys.getrecursionlimit() - depth - frames)
 
 
-@row(15, Driven.LANGCHAIN, **{name.replace(" ", "_"): VALUES[name] for name in ("hostile", "hostile inside", "hostile dict", "hostile list", "liar")})
+@row(
+    15,
+    Driven.LANGCHAIN,
+    **{
+        name.replace(" ", "_"): VALUES[name]
+        for name in ("hostile", "hostile inside", "hostile dict", "hostile list", "liar")
+    },
+)
 async def an_object_that_cannot_be_looked_at_is_metadata(stage: Stage, value: Any) -> None:
     chain = RunnableLambda(lambda given: given, name="identity")
     await stage.langchain(chain, {"held": (value,)}, metadata={"key": stage.watch(value)})
@@ -369,13 +404,24 @@ class Data:
 class Attrs:
     """As a class of attrs is, in what matters here."""
 
-    __attrs_attrs__ = (types.SimpleNamespace(name="name", repr=True), types.SimpleNamespace(name="hidden", repr=False))
+    __attrs_attrs__ = (
+        types.SimpleNamespace(name="name", repr=True),
+        types.SimpleNamespace(name="hidden", repr=False),
+    )
 
     def __init__(self) -> None:
         self.name, self.hidden = "shown", CANARY
 
 
-@row(17, Driven.LANGCHAIN, pydantic=Model, nested=lambda: Model(inner=Model()), dataclass=Data, attrs=Attrs, secret=lambda: pydantic.SecretStr(CANARY))
+@row(
+    17,
+    Driven.LANGCHAIN,
+    pydantic=Model,
+    nested=lambda: Model(inner=Model()),
+    dataclass=Data,
+    attrs=Attrs,
+    secret=lambda: pydantic.SecretStr(CANARY),
+)
 async def fields_are_read_by_name(stage: Stage, value: Any) -> None:
     await stage.passed({"state": value}, metadata={"key": value})
     assert CANARY not in stage.everything
@@ -432,7 +478,9 @@ async def an_array_is_its_type_and_shape(stage: Stage, value: Any) -> None:
 async def what_can_be_used_up_is_not(stage: Stage, value: Any) -> None:
     await stage.passed({"it": value}, metadata={"key": value})
     await stage.run("tool", value, input=value)
-    assert stage.said_of(0)["langchain.metadata.key"] == f"<{type(value).__module__}.{type(value).__qualname__}>"
+    assert (
+        stage.said_of(0)["langchain.metadata.key"] == f"<{type(value).__module__}.{type(value).__qualname__}>"
+    )
     if type(value) is types.CoroutineType:
         assert value.cr_frame is not None  # not begun
         value.close()
@@ -443,10 +491,17 @@ async def what_can_be_used_up_is_not(stage: Stage, value: Any) -> None:
         assert len(list(value)) in (2, 3)
 
 
-@row(20, Driven.LANGCHAIN, **{name.replace(" ", "_"): VALUES[name] for name in ("user dict", "ordered dict", "view of a dict")})
+@row(
+    20,
+    Driven.LANGCHAIN,
+    **{name.replace(" ", "_"): VALUES[name] for name in ("user dict", "ordered dict", "view of a dict")},
+)
 async def mappings_of_all_kinds_pass(stage: Stage, value: Any) -> None:
     await stage.passed(stage.watch(value), metadata={"key": value})
-    assert stage.said["langchain.metadata.key"] in ('{"a":1}', f"<{type(value).__module__}.{type(value).__qualname__}>")
+    assert stage.said["langchain.metadata.key"] in (
+        '{"a":1}',
+        f"<{type(value).__module__}.{type(value).__qualname__}>",
+    )
 
 
 @row(20, Driven.DIRECT)
