@@ -236,5 +236,5 @@ def number_of(entry: Entry) -> int:
 
 TestSpool = SpoolMachine.TestCase
 TestSpool.settings = settings(
-    max_examples=60, stateful_step_count=60, suppress_health_check=list(HealthCheck), deadline=None
+    max_examples=40, stateful_step_count=50, suppress_health_check=list(HealthCheck), deadline=None
 )

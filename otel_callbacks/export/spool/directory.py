@@ -85,6 +85,7 @@ class Directory:
         self.path: str = os.path.abspath(os.path.expanduser(os.fspath(path)))  # noqa: PTH100, PTH111  (a PathLike)
         self.files = files or Files()
         self._folders: dict[str, int] = {}
+        self._stale: list[int] = []
         self._counter = 0
 
     def check(self) -> None:
@@ -118,7 +119,10 @@ class Directory:
         if known is not None:
             if self.files.status(known).st_nlink:
                 return known
-            self.forget()  # it was deleted: what is written there would be lost
+            # It was deleted: what is written there would be lost. Another thread may be about to use the descriptors: their
+            # numbers must not become those of other folders at once.
+            self._stale += self._folders.values()
+            self._folders = {}
         within = self.folder() if name else None
         path = name or self.path
         try:
@@ -151,16 +155,14 @@ class Directory:
 
     def forget(self) -> None:
         """Close the folders; they are opened again when they are needed."""
-        folders, self._folders = self._folders, {}
-        for descriptor in folders.values():
-            try:
+        folders, self._folders, self._stale = [*self._folders.values(), *self._stale], {}, []
+        for descriptor in folders:
+            with suppress(OSError):
                 self.files.close(descriptor)
-            except OSError:
-                continue
 
     def after_fork(self) -> None:
         """Let go of what belongs to the parent."""
-        self._folders = {}
+        self._folders, self._stale = {}, []
         self.files.forget_all()
 
     def new_name(self, signal: str, now_ns: int) -> Name:
@@ -211,9 +213,8 @@ class Directory:
         try:
             status = self.files.status(descriptor)
             if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and self.files.lock(descriptor):
-                status = self.files.status(
-                    descriptor
-                )  # its owner may have written, or removed it, until the lock
+                # Its owner may have written more, or removed it, until the lock.
+                status = self.files.status(descriptor)
                 if status.st_nlink:
                     return Opened(name, descriptor, status.st_size)
         except BaseException:

@@ -12,7 +12,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -239,10 +239,7 @@ class WaitingLine(ABC):
         """Let *entries* be taken again, before all others."""
 
         def give_back() -> None:
-            for entry in entries:
-                segment, number = entry.place
-                if number not in segment.open:
-                    continue
+            for segment, number, entry in self._ours(entries):
                 if segment.dropped:  # it has made room meanwhile
                     segment.settle(number)
                     self._tally.drop(FULL)
@@ -254,6 +251,14 @@ class WaitingLine(ABC):
         if entries:
             self._alone(give_back)
 
+    def _ours(self, entries: Iterable[Entry]) -> Iterator[tuple[Segment, int, Entry]]:
+        """Yield those of *entries* that are taken and not settled; what was taken before a fork is the parent's."""
+        segments = {id(segment) for segment in self._segments}
+        for entry in entries:
+            segment, number = entry.place
+            if id(segment) in segments and number in segment.open:
+                yield segment, number, entry
+
     def settle(self, entries: Sequence[Entry]) -> None:
         """Forget *entries*."""
         if entries:
@@ -261,12 +266,11 @@ class WaitingLine(ABC):
 
     def _settle(self, entries: Iterable[Entry]) -> None:
         touched: dict[str, Segment] = {}
-        for entry in entries:
-            segment, number = entry.place
-            if segment.settle(number):
-                self._tally.settled += 1
-                self._returned.pop((segment.order, number), None)
-                touched[segment.identity] = segment
+        for segment, number, _ in self._ours(entries):
+            segment.settle(number)
+            self._tally.settled += 1
+            self._returned.pop((segment.order, number), None)
+            touched[segment.identity] = segment
         for segment in touched.values():
             self._settled_in(segment)
 
@@ -274,17 +278,15 @@ class WaitingLine(ABC):
         """Put *entry* aside where a person may look at it, and settle it; where it cannot be put aside, it is dropped and counted."""
 
         def bury() -> None:
-            segment, number = entry.place
-            if number not in segment.open:
-                return
-            if self._put_aside(entry, reason):
-                self._tally.dead += 1
-                self._settle((entry,))
-            else:
-                segment.settle(number)
-                self._returned.pop((segment.order, number), None)
-                self._tally.drop("refused")
-                self._settled_in(segment)
+            for segment, number, _ in self._ours((entry,)):
+                if self._put_aside(entry, reason):
+                    self._tally.dead += 1
+                    self._settle((entry,))
+                else:
+                    segment.settle(number)
+                    self._returned.pop((segment.order, number), None)
+                    self._tally.drop("refused")
+                    self._settled_in(segment)
 
         self._alone(bury)
 

@@ -290,6 +290,61 @@ def test_the_signal_that_takes_most_room_gives_some(tmp_path: Path) -> None:
         store.close()
 
 
+def test_what_was_left_for_other_places_makes_room_first_come_first_served_and_is_counted(
+    tmp_path: Path,
+) -> None:
+    left = spool(tmp_path, destination="there")
+    for number in range(12):
+        left.put(ORIGIN, [b"%d" % number + b"." * 40_000])
+    left.close()
+    store = spool(tmp_path, max_bytes=400_000)
+    put(store, "mine")
+    store.tend()
+    assert sum(path.stat().st_size for path in segments(tmp_path)) <= 400_000
+    counts = store.counts()
+    assert counts.adopted == counts.dropped["full"] > 0
+    assert everything(store) == ["mine"]
+    assert balanced(store)
+    store.close()
+
+
+@BOTH
+def test_a_fault_of_our_own_costs_what_it_hits_and_is_counted_and_said(
+    make: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = make(tmp_path)
+    put(store, "a")
+    active = store._active
+    prepare, active.prepare = active.prepare, None
+    put(store, "b")
+    active.prepare = prepare
+    put(store, "c")
+    assert everything(store) == ["a", "c"]
+    assert store.counts().dropped == {"fault": 1}
+    assert balanced(store)
+    store.tend()
+    assert "TypeError" in caplog.text
+    store.close()
+
+
+@BOTH
+def test_after_a_fork_nothing_is_there(make: Any, tmp_path: Path) -> None:
+    store = make(tmp_path)
+    put(store, "parent's", "flying")
+    flying = store.take(1, 1)
+    store.after_fork()
+    assert (store.waiting, store.counts().accepted, store.take(9, 99)) == (0, 0, [])
+    put(store, "child's")
+    store.settle(flying)
+    store.give_back(flying)
+    for entry in flying:
+        store.bury(entry, "why")
+    assert everything(store) == ["child's"]
+    assert balanced(store)
+    assert store.counts().settled == 1
+    store.close()
+
+
 def test_a_tenth_of_the_free_space_is_never_exceeded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = FaultyFiles()
     monkeypatch.setattr(files, "free_bytes", lambda _folder: 10_000_000)
@@ -646,15 +701,16 @@ class Interrupting:
         return self
 
 
+@BOTH
 @pytest.mark.parametrize("first", [False, True])
 def test_an_interruption_at_any_line_of_put_loses_nothing_and_repeats_nothing(
-    tmp_path: Path, first: bool
+    make: Any, tmp_path: Path, first: bool
 ) -> None:
     number = 0
     before = sys.gettrace()
     while True:
         number += 1
-        store = spool(tmp_path / str(number))
+        store = make(tmp_path / str(number))
         if not first:
             put(store, "before")
         interrupting = Interrupting(number, str(Path(disk_line.__file__).parent))
