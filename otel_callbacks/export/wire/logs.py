@@ -1,7 +1,7 @@
 """Log records, encoded: one ``LogRecord`` of opentelemetry/proto/logs/v1.
 
 Rules for this file: nothing raises; as the official encoder has it. What a log processor is given has been another class nearly
-every year: a `LogData` whose record knows the resource (until 1.38), then a record that knows it itself; both are read.
+every year: a `LogData` whose record knows the resource (SDK 1.30), a wrapper that knows it itself (SDK 1.45); both are read.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def log_item(data: Any) -> bytes:
             parts += written
         except Exception:  # noqa: BLE001 - a record of somebody else's making; the rest of it is worth as much
             lost += 1
-    # Of 1.39 on, the record does not know it and its wrapper does; before, the other way round.
+    # In newer SDKs the record does not know it and its wrapper does; in older ones, the other way round.
     dropped = lost + (_count(data, "dropped_attributes") or _count(record, "dropped_attributes"))
     if dropped:
         parts += (_DROPPED, varint(uint32(dropped)))
