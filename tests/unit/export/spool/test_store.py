@@ -539,6 +539,18 @@ def test_what_is_planted_in_the_folder_harms_nobody(tmp_path: Path, what: str) -
     assert left == {"readme.txt"} | (set() if gone else {"0000000000000000001-1-1-abcd.traces.seg"})
 
 
+def test_a_pipe_that_takes_the_place_of_a_file_is_not_seized_and_blocks_nobody(tmp_path: Path) -> None:
+    (tmp_path / "spool").mkdir(mode=0o700)
+    os.mkfifo(tmp_path / "spool" / "pipe")
+    (tmp_path / "spool" / "folder").mkdir()
+    place = directory.Directory(tmp_path / "spool")
+    assert place.seize("pipe") is None
+    assert place.seize("folder") is None
+    assert place.seize("nothing") is None
+    place.forget()
+    assert not place.files.descriptors
+
+
 def test_dead_letters_are_put_aside_and_can_be_sent_again(tmp_path: Path) -> None:
     store = spool(tmp_path)
     put(store, "good", "bad", "worse")
