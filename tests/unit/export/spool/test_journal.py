@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Wire
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import Link, SpanKind
 
 from otel_callbacks import semconv
 from otel_callbacks.export.spool import slots
@@ -65,9 +65,10 @@ def test_a_start_is_the_same_as_the_item_of_the_span(desk: Desk) -> None:
     outer, inner = uuid4(), uuid4()
     desk.run(outer, tags=["a", "b"], metadata={"user_id": "u", "n": 3})
     desk.run(inner, outer)
-    first = desk.start(kind=SpanKind.CLIENT, attributes={"bytes": b"ab", "big": 2**63 - 1, "nan": 0.5})
+    first = desk.start(kind=SpanKind.CLIENT, attributes={"big": 2**63 - 1, "half": 0.5, "none": ()})
+    linked = desk.start(links=[Link(first.get_span_context(), {"why": "it is"})])
     open_spans = desk.journal.open_spans()
-    assert len(open_spans) == 3
+    assert len(open_spans) == 4
     for span in open_spans:
         assert (
             desk.on_disk[id_of(span)].SerializeToString()
@@ -75,6 +76,7 @@ def test_a_start_is_the_same_as_the_item_of_the_span(desk: Desk) -> None:
         )
     assert {found.form for found in records(desk.folder)} == {0, 1}
     first.end()
+    linked.end()
 
 
 def test_a_refresh_writes_what_has_changed_and_nothing_else(desk: Desk) -> None:

@@ -120,6 +120,26 @@ def test_it_ends_at_the_heartbeat_or_at_its_last_event_whichever_is_later(tmp_pa
     assert ends == {id_of(early): 0, id_of(late): 0, id_of(eventful): 49, id_of(newest): 70}
 
 
+@pytest.mark.parametrize(("place", "last_ns"), [(1024, 2), (3072, 3), (None, 3)])
+def test_a_heartbeat_that_is_damaged_leaves_the_one_before(
+    tmp_path: Path, place: int | None, last_ns: int
+) -> None:
+    times = iter([1, 2, 3])
+    desk = Desk(tmp_path, now_ns=lambda: next(times) * 10**18)
+    kept = desk.start(start_time=1)
+    desk.journal.refresh()
+    desk.journal.refresh()
+    (path,) = files_of(tmp_path)
+    assert kept.is_recording()
+    die(desk)
+    data = bytearray(path.read_bytes())
+    if place is not None:
+        data[place] ^= 1
+    path.write_bytes(data)
+    (span,) = recovered(tmp_path).all
+    assert span.end_time_unix_nano == last_ns * 10**18
+
+
 def test_what_the_application_said_of_an_error_is_replaced(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.start(attributes={"error.type": "mine", "x": 1, semconv.RUN_END_REASON: "mine"})
