@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.faults.behind import binary
-from tests.faults.marks import SDK, SUBJECTS
+from tests.faults.marks import GRPC, HTTP, SDK, SUBJECTS
 from tests.faults.outcome import Outcome, faults_found
 from tests.faults.run import play_all
 from tests.faults.scenarios import SCENARIOS
@@ -28,6 +28,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--write", type=Path, metavar="FILE", help="put the table into FILE, between its marks"
     )
+    parser.add_argument(
+        "--protocol", choices=(HTTP, GRPC), default=HTTP, help="of OTLP (default: %(default)s)"
+    )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave reports, logs and spools there")
     return parser.parse_args(arguments)
 
@@ -42,8 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell("The Collector is not built (deploy/backends/build collector): the gate stands for it.")
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults-") as temporary:
-        outcomes = play_all(chosen, subjects, options.keep or Path(temporary), collector, _tell)
-    text = _header(time.monotonic() - begun) + table(sorted(outcomes, key=_place), subjects)
+        outcomes = play_all(
+            chosen, subjects, options.keep or Path(temporary), collector, options.protocol, _tell
+        )
+    text = _header(options.protocol, time.monotonic() - begun) + table(sorted(outcomes, key=_place), subjects)
     sys.stdout.write(text)
     if options.write is not None:
         _write(options.write, text)
@@ -67,9 +72,9 @@ def _wrong(outcome: Outcome) -> list[str]:
     return [f"{outcome.scenario}, {outcome.subject}: {line}" for line in found]
 
 
-def _header(took_s: float) -> str:
+def _header(protocol: str, took_s: float) -> str:
     return (
-        f"Measured on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} shared cores, Python "
+        f"OTLP over {protocol}, measured on {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} shared cores, Python "
         f"{sys.version_info.major}.{sys.version_info.minor}, in {took_s / 60:.0f} minutes.\n\n"
     )
 

@@ -21,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -190,12 +191,13 @@ class Application:
 
 
 def _plain_sdk() -> tuple[Callable[[float], bool], Callable[[], Any]]:
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415
+    protocol = {"grpc": "grpc", "http/protobuf": "http"}[os.environ["OTEL_EXPORTER_OTLP_PROTOCOL"]]
+    exporters = import_module(f"opentelemetry.exporter.otlp.proto.{protocol}.trace_exporter")
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
     provider = TracerProvider()
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(exporters.OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
     return lambda timeout_s: provider.force_flush(int(timeout_s * 1000)), lambda: None
 

@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.marks import HTTP
 from tests.faults.outcome import Outcome
 from tests.faults.run import play
-from tests.faults.scenarios import Scenario
 from tests.faults.stage import QUICK
+
+Played = Callable[..., Outcome]
 
 
 @pytest.fixture
-def played(tmp_path: Path) -> Callable[[Scenario, str], Outcome]:
+def played(tmp_path: Path) -> Played:
     """Play a fault at the small scale, before a gate that is all the collector there is."""
-    return lambda scenario, subject: play(scenario, subject, QUICK, tmp_path / "stage")
+    return lambda scenario, subject, protocol=HTTP: play(
+        scenario, subject, QUICK, tmp_path / "stage", protocol=protocol
+    )

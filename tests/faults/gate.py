@@ -17,6 +17,7 @@ from typing import Any, Final
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.collectors import OK, SERVICES, GrpcCollector, HttpCollector, Received, Reply, items_in
+from tests.faults.marks import GRPC, HTTP
 
 GUILTY_NAME: Final = "guilty"
 _NEVER: Final = threading.Event()
@@ -159,6 +160,14 @@ class HttpGate(Gate, HttpCollector):
 
 class GrpcGate(Gate, GrpcCollector):
     """For OTLP over gRPC."""
+
+    def hang_up(self) -> None:
+        """End every connection; gRPC's server can do so by going away only."""
+        self.stop()
+        self.start()
+
+
+GATES: Final[dict[str, type[HttpGate | GrpcGate]]] = {HTTP: HttpGate, GRPC: GrpcGate}
 
 
 def _span_id(span: Any) -> int:

@@ -10,6 +10,9 @@ MEMORY: Final = "memory"
 SPOOL: Final = "spool"
 SUBJECTS: Final = (SDK, MEMORY, SPOOL)
 
+HTTP: Final = "http/protobuf"
+GRPC: Final = "grpc"
+
 Kind = Literal[0, 1, 2, 3]
 PLAIN: Final = 0
 GUILTY: Final = 1

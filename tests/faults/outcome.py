@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from statistics import quantiles
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from tests.faults.marks import MEMORY, OPEN, SDK, SPOOL
+from tests.faults.marks import MEMORY, OPEN, PLAIN, SDK, SPOOL
 
 if TYPE_CHECKING:
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tests.faults.running import Reported
 
 REFUSED: Final = "refused"
+ENOUGH: Final = 2_000
+"""Spans, for their 99th percentile to mean something."""
 SUM: Final = ("delivered", "rejected", "dead", "on_disk", "in_memory")
 
 
@@ -55,8 +57,10 @@ class Outcome:
     """Of those, the ones for which there had been time enough, with a collector that was well."""
     killed: bool = False
     """Whether processes ended without a chance to count."""
-    calm_ns: list[int] = field(default_factory=list)
-    fault_ns: list[int] = field(default_factory=list)
+    fault_s: tuple[float, float] | None = None
+    """From when to when the collector failed."""
+    control: list[Reported] = field(default_factory=list)
+    """Spans of another application that made them meanwhile, with a collector that was well."""
 
     @property
     def lost(self) -> set[int]:
@@ -94,12 +98,17 @@ class Outcome:
         return sum(1 for r in self.reported if r.kind == OPEN and r.span_id in said)
 
     @property
-    def calm(self) -> Latency | None:
-        return _latency(self.calm_ns)
-
-    @property
-    def faulty(self) -> Latency | None:
-        return _latency(self.fault_ns)
+    def calls(self) -> tuple[Latency, Latency] | None:
+        """What a span took the application during the fault, and the other one at the same time; None if that was too short."""
+        if self.fault_s is None:
+            return None
+        begin, end = self.fault_s
+        end = min(end, max((r.at_s for r in self.reported), default=0.0))
+        during = [
+            [r.took_ns for r in reported if begin <= r.at_s <= end and r.kind == PLAIN]
+            for reported in (self.reported, self.control)
+        ]
+        return None if min(map(len, during)) < ENOUGH else (_latency(during[0]), _latency(during[1]))
 
 
 def _dropped(ledger: dict[str, Any]) -> int:
@@ -119,9 +128,7 @@ def balanced(ledger: dict[str, Any]) -> bool:
     )
 
 
-def _latency(taken_ns: Sequence[int]) -> Latency | None:
-    if len(taken_ns) < 100:
-        return None
+def _latency(taken_ns: Sequence[int]) -> Latency:
     cuts = quantiles(taken_ns, n=100)
     return Latency(cuts[49] / 1000, cuts[98] / 1000)
 

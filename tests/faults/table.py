@@ -24,7 +24,7 @@ def table(outcomes: Sequence[Outcome], subjects: Sequence[str]) -> str:
     calls = [
         [name, *(_calls(by[name, subject]) for subject in subjects)]
         for name in names
-        if any(by[name, subject].faulty and by[name, subject].calm for subject in subjects)
+        if any(by[name, subject].calls for subject in subjects)
     ]
     return "\n".join([*_lines(head, rows), "", *_lines(calls_head, calls)]) + "\n"
 
@@ -64,10 +64,10 @@ def _fate(outcome: Outcome) -> str:
 
 
 def _calls(outcome: Outcome) -> str:
-    calm, faulty = outcome.calm, outcome.faulty
-    if calm is None or faulty is None:
+    if outcome.calls is None:
         return "-"
-    return (
-        f"p50 {faulty.p50_us:.0f} µs (x {faulty.p50_us / calm.p50_us:.2f}), "
-        f"p99 {faulty.p99_us:.0f} µs (x {faulty.p99_us / calm.p99_us:.2f})"
+    faulty, calm = outcome.calls
+    return ", ".join(
+        f"{name} {during:.0f} µs ({during / meanwhile:.2f} of {meanwhile:.0f})"
+        for name, during, meanwhile in zip(("p50", "p99"), faulty, calm, strict=True)
     )
