@@ -5,11 +5,15 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any
 
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from otel_callbacks.export.items import Answer, Transport, Verdict
+from otel_callbacks.export.transport import sockets
 from otel_callbacks.export.transport.connect import transports
 from otel_callbacks.settings import Settings
 
@@ -52,3 +56,26 @@ def raw_server(handle: Callable[[socket.socket], None]) -> tuple[int, Callable[[
         thread.join()
 
     return listener.getsockname()[1], stop
+
+
+def longest_waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return a list that will hold how long each step is allowed to take: no clock has to be asked whether that was kept."""
+    waits: list[float] = []
+
+    class Queue:
+        def __init__(self) -> None:
+            self._queue: SimpleQueue[Any] = SimpleQueue()
+            self.put = self._queue.put
+
+        def get(self, timeout: float) -> Any:
+            waits.append(timeout)
+            return self._queue.get(timeout=timeout)
+
+    def settimeout(sock: socket.socket, timeout_s: float) -> None:
+        waits.append(timeout_s)
+        original(sock, timeout_s)
+
+    original = socket.socket.settimeout
+    monkeypatch.setattr(socket.socket, "settimeout", settimeout)
+    monkeypatch.setattr(sockets, "SimpleQueue", Queue)
+    return waits

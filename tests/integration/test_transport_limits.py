@@ -14,7 +14,7 @@ from otel_callbacks.export.items import Answer, Transport, Verdict
 from otel_callbacks.export.transport import sockets
 from otel_callbacks.export.transport.sockets import Deadline
 from tests.collectors import PATIENCE_S, HttpCollector, Reply
-from tests.exchanges import OK, SOON_S, a_request, raw_server, transport_to
+from tests.exchanges import OK, SOON_S, a_request, longest_waits, raw_server, transport_to
 
 
 @pytest.fixture
@@ -63,17 +63,21 @@ def test_nor_one_that_drips_its_body_and_its_status_counts(
     assert next(looks) >= 10 * PATIENCE_S
 
 
-def test_one_that_does_not_read_neither() -> None:
+def test_one_that_does_not_read_neither(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         transport = transport_to(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        waits = longest_waits(monkeypatch)
         answer = transport.send(b"x" * 30_000_000, "1", SOON_S)
+        assert 0 < min(waits) <= max(waits) <= SOON_S
         assert answer == Answer(Verdict.RETRY, "no answer in time")
 
 
 def test_a_resolver_that_hangs_neither(monkeypatch: pytest.MonkeyPatch) -> None:
     hangs = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: hangs.wait(PATIENCE_S))
+    waits = longest_waits(monkeypatch)
     answer = transport_to("http://collector.test:4318").send(a_request("a"), "1", SOON_S)
+    assert 0 < min(waits) <= max(waits) <= SOON_S
     assert answer == Answer(Verdict.RETRY, "no answer in time")
     hangs.set()
 
