@@ -10,6 +10,7 @@ import logging
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from otel_callbacks.callbacks.names import class_name, plain
 from otel_callbacks.callbacks.types import conversation_text
 
 if TYPE_CHECKING:
@@ -112,9 +113,7 @@ def failed(call: Call, handler: Handler, error: BaseException, failures: Failure
     if not isinstance(error, Exception):
         failures.append(error)
         return
-    _logger.warning(
-        "%s in %s.%s (%s)", type(error).__name__, type(handler).__name__, call.name, _place(error)
-    )
+    _logger.warning("%s in %s.%s (%s)", class_name(error), class_name(handler), call.name, _place(error))
     # NotImplementedError is a handler's way to say that it has nothing for an event, whatever else it raises.
     if getattr(handler, "raise_error", False) and not isinstance(error, NotImplementedError):
         failures.append(error)
@@ -127,4 +126,4 @@ def _place(error: BaseException) -> str:
     while trace is not None:
         place = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
         trace = trace.tb_next
-    return place
+    return plain(place)

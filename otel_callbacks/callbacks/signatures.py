@@ -23,6 +23,7 @@ from weakref import WeakKeyDictionary
 
 from otel_callbacks.callbacks import mixins
 from otel_callbacks.callbacks.events import EVENTS
+from otel_callbacks.callbacks.names import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -119,7 +120,7 @@ def unfit(kind: type) -> frozenset[str]:
 
 
 def _said_of_name(kind: type, name: str, meant: str) -> str:
-    return f"{kind.__qualname__}.{name} is not the name of an event, so nobody calls it. Is {meant} meant?"
+    return f"{plain(kind.__qualname__)}.{name} is not the name of an event, so nobody calls it. Is {meant} meant?"
 
 
 def _misspelt(kind: type) -> Iterator[tuple[str, str]]:
@@ -159,7 +160,7 @@ def _mistakes(kind: type) -> Iterator[tuple[str, str]]:
                 continue  # to be overridden, or never called
             reason = _reason(method, skipped, sent, _SOMETIMES.get(name, ()))
             if reason:
-                yield name, f"{kind.__qualname__}.{name}{_signature(method)} {reason}"
+                yield name, f"{plain(kind.__qualname__)}.{name}{_signature(method)} {reason}"
 
 
 def _signature(method: FunctionType) -> Signature:

@@ -15,6 +15,7 @@ from otel_callbacks.core.values import type_name
 logger = logging.getLogger("otel_callbacks")
 
 LOG_INTERVAL_NS: Final = 60_000_000_000
+MAX_LINE: Final = 200  # characters of a name of somebody else's
 _COMPLAINT: Final = (
     "otel-callbacks: %s in %s; the application is not affected, this span may say less. "
     "OTelCallbackHandler(raise_errors=True) shows where it comes from."
@@ -45,7 +46,7 @@ class Shield:
             raise error
         self.count(f"fault_{where}")
         try:
-            self._say(where, _COMPLAINT, type_name(error), where)
+            self._say(where, _COMPLAINT, one_line(type_name(error)), where)
         except Exception:  # noqa: BLE001 - the application's log handlers, or no stack left: nobody else to tell
             self.count("log_failed")
 
@@ -60,3 +61,9 @@ class Shield:
         if said is None or now - said >= LOG_INTERVAL_NS:
             self._said_ns[what] = now
             logger.warning(message, *values)
+
+
+def one_line(text: str, limit: int = MAX_LINE) -> str:
+    """Return *text* cut; escaped as Python writes strings if it would break a log's line, or colour it."""
+    text = text[:limit]
+    return text if text.isprintable() else repr(text)
