@@ -60,7 +60,9 @@ class Soaked:
         return min(map(of, self.samples[-third:])) - min(map(of, self.samples[third:-third]))
 
 
-def soak(runs: int, *, samples: int, recent: int, said: Callable[[Sample], object] = lambda _: None) -> Soaked:
+def soak(
+    runs: int, *, samples: int, recent: int, said: Callable[[Sample], object] = lambda _: None
+) -> Soaked:
     """Let *runs* runs begin and end, or not end; *said* is told of each sample as it is taken."""
     stage, planned, taken = Stage(recent), Counter[tuple[Any, Any]](), list[Sample]()
     tracemalloc.start(1)
@@ -86,7 +88,7 @@ def _sample(stage: Stage) -> Sample:
         stage.spans.started,
         tracemalloc.get_traced_memory()[0],
         _rss_bytes(),
-        len(os.listdir(_FILES)) if _FILES.exists() else 0,
+        len(list(_FILES.iterdir())) if _FILES.exists() else 0,
         threading.active_count(),
         objects,
     )

@@ -36,7 +36,9 @@ def agents(stage: Stage) -> Ends:
         metadata = {"thread_id": f"t{number}", "key": number}
         handler.on_chain_start(None, {}, run_id=root, name="root", metadata=metadata)
         handler.on_chain_start(None, {}, run_id=hidden, parent_run_id=root, tags=[semconv.HIDDEN_TAG])
-        handler.on_chat_model_start({"name": "m"}, [[]], run_id=model, parent_run_id=hidden, metadata=metadata)
+        handler.on_chat_model_start(
+            {"name": "m"}, [[]], run_id=model, parent_run_id=hidden, metadata=metadata
+        )
         for token in ("a", "b", ""):
             handler.on_llm_new_token(token, run_id=model)
         handler.on_retry(None, run_id=model)
@@ -188,7 +190,7 @@ def cancelled_tasks(stage: Stage) -> Ends:
 
 async def _open(stage: Stage, name: str) -> None:
     """Wait until a run of that *name* is open, and as far as it goes."""
-    while not any(run.name == name for run in list(stage.engine._table.open.values())):  # noqa: ASYNC110
+    while not any(run.name == name for run in list(stage.engine._table.open.values())):  # noqa: ASYNC110 - sets no event of ours
         await asyncio.sleep(0)
     for _ in range(30):
         await asyncio.sleep(0)
