@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.hostile import rows_of_hosts, rows_of_runs, rows_of_values
+from tests.integration.hostile import (
+    rows_of_answers,
+    rows_of_hosts,
+    rows_of_orders,
+    rows_of_runs,
+    rows_of_values,
+)
 from tests.integration.hostile.stage import ROWS, WAYS, Row, play
 
-TABLE = (rows_of_values, rows_of_runs, rows_of_hosts)
+TABLE = (rows_of_answers, rows_of_values, rows_of_orders, rows_of_runs, rows_of_hosts)
 """Where the rows are: each module enters its own."""
 
 

@@ -196,10 +196,10 @@ _ELSEWHERE: Final = {
 }
 
 
-@row(44, Driven.LANGCHAIN, **{what: (lambda what=what: what) for what in _ELSEWHERE})  # type: ignore[misc] # mypy: of its default
+@row(44, Driven.LANGCHAIN, **{what: (lambda what=what: what) for what in _ELSEWHERE})
 async def at_the_exit_and_after_a_fork_runs_end_once(stage: Stage, what: str) -> None:
     command = [sys.executable, "-m", "tests.integration.hostile.elsewhere", what, stage.way]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: ASYNC221 - nobody else waits
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: ASYNC221, S603 - nobody else waits
     assert done.stderr == ""
     assert done.returncode == 0
     lines = [json.loads(line) for line in done.stdout.splitlines()]
@@ -361,7 +361,7 @@ _PLACES: Final = {
         f"{fault.__name__}_at_{place}": (lambda fault=fault, place=place: (fault, place))
         for fault in (MemoryError, RecursionError, RuntimeError)
         for place in _PLACES
-    },  # type: ignore[misc] # mypy: of its defaults
+    },
 )  # fmt: skip
 async def a_fault_of_ours_costs_attributes_and_nothing_else(stage: Stage, given: Any) -> None:
     """At every line: ``tests/property/test_interrupted_anywhere.py``."""
@@ -379,7 +379,7 @@ async def a_fault_of_ours_costs_attributes_and_nothing_else(stage: Stage, given:
         try:
             await stage.langchain(StructuredTool.from_function(body, name="t"), {"given": "x"})
         except ValueError as error:
-            assert error.args == ("the tool's own",)
+            assert error.args == ("the tool's own",)  # noqa: PT017 - whatever class it is of
     assert stage.said["langchain.run.kind"] == "tool"
     assert outcome(stage.only)[1] is None
     assert CANARY not in stage.everything

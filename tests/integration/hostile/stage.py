@@ -59,7 +59,7 @@ class Row:
     play: Callable[[Stage, Any], Awaitable[None]]
 
     def __str__(self) -> str:
-        return f"{self.number:02}-{self.play.__name__}-{self.name}".rstrip("-").replace(" ", "-")  # type: ignore[attr-defined] # a function
+        return f"{self.number:02}-{self.play.__name__}-{self.name}".rstrip("-").replace(" ", "-")
 
 
 ROWS: Final[list[Row]] = []
@@ -172,12 +172,12 @@ class Stage:
 
     async def start(self, kind: str, run_id: Any, parent: Any = None, **given: Any) -> None:
         """Call a start as a dispatcher does, *given* replacing what is usual."""
-        usual = {"serialized": None, "input": "in", "tags": [], "metadata": {}, "name": kind}
+        usual: dict[str, Any] = {"serialized": None, "input": "in", "tags": [], "metadata": {}, "name": kind}
         said: dict[str, Any] = {**usual, **given}
         first, second = said.pop("serialized"), said.pop("input")
         await self.call(f"on_{kind}_start", first, second, run_id=run_id, parent_run_id=parent, **said)
 
-    async def token(self, run_id: Any, token: Any = "token", **given: Any) -> None:
+    async def token(self, run_id: Any, token: Any = "t", **given: Any) -> None:  # noqa: S107 - no password
         """Call what comes in between, where the way is a stream's."""
         if self.streaming:
             await self.call("on_llm_new_token", token, run_id=run_id, **given)
