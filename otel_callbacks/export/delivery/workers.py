@@ -41,7 +41,15 @@ class _Mark:
     dropped: int
     number: int
     """Of the latest request."""
+
+
+@dataclass(slots=True, eq=False)
+class _Ask:
+    """Somebody waits for a flush."""
+
     deadline_s: float
+    told: SimpleQueue[bool]
+    mark: _Mark | None = None
 
 
 class Workers:
@@ -62,12 +70,14 @@ class Workers:
         self._counting = threading.RLock()
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._reports = Reports(plan.signal)
-        self._listeners: list[SimpleQueue[None]] = []
+        self._asks: list[_Ask] = []
         self._keeper: threading.Thread | None = None
         self._starting = threading.Lock()
         self._senders = 0
         self._connections = Connections(plan.connect, MOST_SENDERS)
         self._undone: list[Outcome] = []
+        self._telling = 0
+        """Threads that have news for the log: a flush is not over before it is said."""
         self._taken = 0
         """Items that were taken from the store, ever."""
         self._goal = 0
@@ -107,38 +117,33 @@ class Workers:
 
     def flush(self, timeout_s: float) -> bool:
         """Send what there is; return whether all of it was settled in time, False as soon as it is plain that it will not be."""
-        deadline_s = self._plan.clock() + timeout_s
-        told: SimpleQueue[None] = SimpleQueue()
-        store = self._plan.store
-        if not self._lock.acquire(timeout=max(0.0, timeout_s)):
-            return False
-        try:
-            counts = store.counts()
-            place = self._taken + store.waiting
-            mark = _Mark(place, counts.adopted, _dropped(counts), self.sending.number, deadline_s)
-            self._goal = max(self._goal, mark.place)
-            self.sending.hurry(self._plan.clock())
-        finally:
-            self._lock.release()
-        self._listeners.append(told)
-        try:
-            return self._await(mark, told)
-        finally:
-            self._listeners.remove(told)
+        if self.over:
+            return self.ledger().waiting == 0
+        if self._keeper is None and not self._plan.store.waiting:
+            return True
+        ask = _Ask(self._plan.clock() + timeout_s, SimpleQueue())
+        self._asks.append(ask)
+        while True:
+            self.start()
+            self.wake()
+            left_s = max(0.0, ask.deadline_s - self._plan.clock())
+            if self._keeper is None or not self._keeper.is_alive():
+                with quiet():
+                    self._beat(left_s)
+            with suppress(Empty):
+                return ask.told.get(timeout=min(left_s, _LOOK_EVERY_S))
+            if not left_s:
+                return False  # what was asked for is done all the same
 
     def stop(self, timeout_s: float) -> None:
         """End the threads, but for one that waits for its answer: that will be heard by nobody."""
         deadline_s = self._plan.clock() + timeout_s
         self.over = True
-        if self._lock.acquire(timeout=max(_LOOK_EVERY_S, timeout_s)):
-            try:
-                self._carry_out_again()
-                self._plan.store.give_back(self.sending.release())
-            finally:
-                self._lock.release()
         self.wake()
         keeper = self._keeper
-        if keeper is not None and keeper.is_alive():
+        if keeper is None or not keeper.is_alive():
+            self._let_go()
+        else:
             keeper.join(max(0.0, deadline_s - self._plan.clock()))
         with self._watched("a connection"):
             self._connections.close()
@@ -173,47 +178,41 @@ class Workers:
 
     # -- a flush -------------------------------------------------------------------------------------------------------
 
-    def _await(self, mark: _Mark, told: SimpleQueue[None]) -> bool:
-        woken = False
-        while not self.over:
-            settled = self._settled(mark)
-            if settled is not None:
-                return settled
-            if not woken:
-                self.start()
-                self.wake()
-                woken = True
-            left_s = mark.deadline_s - self._plan.clock()
-            if left_s <= 0:
-                return False
-            if self._keeper is None or not self._keeper.is_alive():
-                with quiet():
-                    self._beat(left_s)
-            with suppress(Empty):
-                told.get(timeout=min(left_s, _LOOK_EVERY_S))
-        return self._settled(mark) is True
+    def _answer(self) -> None:
+        """Tell those who wait for a flush, as far as there is something to tell."""
+        for ask in tuple(self._asks):
+            with self._lock:
+                if ask.mark is None:
+                    ask.mark = self._mark()
+                settled = self._settled(ask.mark, ask.deadline_s)
+            if settled is None and self._plan.clock() < ask.deadline_s:
+                continue
+            with suppress(ValueError):
+                self._asks.remove(ask)
+            ask.told.put(settled is True)
 
-    def _settled(self, mark: _Mark) -> bool | None:
+    def _mark(self) -> _Mark:
+        store = self._plan.store
+        counts = store.counts()
+        place = self._taken + store.waiting
+        self._goal = max(self._goal, place)
+        self.sending.hurry(self._plan.clock())
+        return _Mark(place, counts.adopted, _dropped(counts), self.sending.number)
+
+    def _settled(self, mark: _Mark, deadline_s: float) -> bool | None:
         """Return whether all that was put before *mark* is settled; None if some of it is on its way."""
-        if not self._lock.acquire(timeout=_LOOK_EVERY_S):
-            return None
-        try:
-            counts = self._plan.store.counts()
-            if _dropped(counts) > mark.dropped:
-                return False
-            # What was adopted since may have been taken first.
-            place = mark.place + counts.adopted - mark.adopted
-            oldest = self.sending.oldest
-            reached = self._taken >= place or not self._plan.store.waiting
-            if not reached and place > self._goal:
-                self._goal = place
-                self.wake()
-            if reached and (oldest is None or oldest >= place) and not self._undone:
-                return True
-            waiting = self._plan.store.waiting
-            return False if self.sending.is_hopeless(mark.number, mark.deadline_s, waiting) else None
-        finally:
-            self._lock.release()
+        counts, waiting = self._plan.store.counts(), self._plan.store.waiting
+        if _dropped(counts) > mark.dropped:
+            return False
+        # What was adopted since may have been taken first.
+        place = mark.place + counts.adopted - mark.adopted
+        oldest = self.sending.oldest
+        reached = self._taken >= place or not waiting
+        if not reached:
+            self._goal = max(self._goal, place)
+        if reached and (oldest is None or oldest >= place) and not (self._undone or self._telling):
+            return True
+        return False if self.sending.is_hopeless(mark.number, deadline_s, waiting) else None
 
     # -- the keeper ----------------------------------------------------------------------------------------------------
 
@@ -230,6 +229,14 @@ class Workers:
                         while True:
                             self._wake.get_nowait()
                     self._beat()
+            with self._watched("the store"):
+                self._let_go()
+
+    def _let_go(self) -> None:
+        if self.over:
+            self._carry_out_again()
+            with self._lock:
+                self._plan.store.give_back(self.sending.release())
 
     def _pause_s(self) -> float:
         next_s = min(self._tend_s, self._tick_s)
@@ -250,7 +257,9 @@ class Workers:
             self._tick_s = now_s + self._plan.delay_s
             with self._lock:
                 self._goal = max(self._goal, self._taken + self._plan.store.waiting)
+        self._answer()
         self._dispatch(limit_s)
+        self._answer()
 
     def _dispatch(self, limit_s: float | None) -> None:
         """Start as many senders as there is work for."""
@@ -334,10 +343,13 @@ class Workers:
                 self._connections.bring_back(transport)
         with self._lock:
             told = self._heard(attempt, answer)
+            self._telling += 1
         if told is not None:
             self._tell(told.news)
-        for listener in tuple(self._listeners):
-            listener.put(None)
+        with self._lock:
+            self._telling -= 1
+        if self._asks:
+            self.wake()
 
     def _encoded(self, entries: Sequence[Entry]) -> bytes | Answer:
         try:

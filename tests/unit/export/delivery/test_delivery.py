@@ -167,7 +167,7 @@ def test_a_flush_waits_for_its_own_behind_what_was_adopted_meanwhile(gate: Gate)
 
     thread = threading.Thread(target=flush)
     thread.start()
-    until(lambda: delivery._workers._listeners)
+    until(lambda: [ask for ask in delivery._workers._asks if ask.mark is not None])
     store.adopt(names(20, "old "))
     gate.open.set()
     thread.join()
@@ -185,7 +185,7 @@ def test_a_flush_is_not_true_if_something_had_to_make_room(gate: Gate) -> None:
     flushed: list[bool] = []
     thread = threading.Thread(target=lambda: flushed.append(delivery.flush(LONG_S)))
     thread.start()
-    until(lambda: delivery._workers._listeners)
+    until(lambda: [ask for ask in delivery._workers._asks if ask.mark is not None])
     delivery.put(ORIGIN, names(5))
     gate.open.set()
     thread.join()
