@@ -324,8 +324,7 @@ class Journal:
             self.skipped += 1
             _logger.debug("A span could not be journalled: %s.", type(error).__name__)
             return
-        now_s = self._clock_s()
-        self._retry_s = now_s + _RETRY_S
+        self._retry_s = (now_s := self._clock_s()) + _RETRY_S
         if self._warned_s is None or now_s - self._warned_s >= _WARN_S:
             self._warned_s = now_s
             _logger.warning(

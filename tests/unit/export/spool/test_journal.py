@@ -17,8 +17,9 @@ from uuid import uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.context import Context
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Wire
-from opentelemetry.trace import Link, SpanKind
+from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, TraceFlags, set_span_in_context
 
 from otel_callbacks import semconv
 from otel_callbacks.export.spool import slots
@@ -67,8 +68,10 @@ def test_a_start_is_the_same_as_the_item_of_the_span(desk: Desk) -> None:
     desk.run(inner, outer)
     first = desk.start(kind=SpanKind.CLIENT, attributes={"big": 2**63 - 1, "half": 0.5, "none": ()})
     linked = desk.start(links=[Link(first.get_span_context(), {"why": "it is"})])
+    far = NonRecordingSpan(SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1)))
+    called = desk.tracer.start_span("called", set_span_in_context(far, Context()))
     open_spans = desk.journal.open_spans()
-    assert len(open_spans) == 4
+    assert len(open_spans) == 5
     for span in open_spans:
         assert (
             desk.on_disk[id_of(span)].SerializeToString()
@@ -77,6 +80,7 @@ def test_a_start_is_the_same_as_the_item_of_the_span(desk: Desk) -> None:
     assert {found.form for found in records(desk.folder)} == {0, 1}
     first.end()
     linked.end()
+    called.end()
 
 
 def test_a_refresh_writes_what_has_changed_and_nothing_else(desk: Desk) -> None:
