@@ -111,8 +111,12 @@ class DiskLine(WaitingLine):
                 self._segments = in_order([*self._segments, segment])
                 self._make_room()
                 return segment
-        memory = new_memory_segment(self._now_ns())
-        self._segments.append(memory)
+        # One for all, also if the disk comes and goes: it is what is bounded.
+        memory = next((each for each in self._segments if isinstance(each, MemorySegment)), None)
+        if memory is None:
+            memory = new_memory_segment(self._now_ns())
+            self._segments.append(memory)
+        memory.sealed = False
         return memory
 
     def _seal(self) -> None:

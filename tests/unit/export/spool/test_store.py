@@ -391,6 +391,37 @@ def test_a_disk_that_fails_is_replaced_by_memory_until_it_works_again(
     after.close()
 
 
+def test_the_memory_is_bounded_also_while_the_disk_comes_and_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New files can be made, but nothing more can be written to them: every attempt begins well."""
+    monkeypatch.setattr("otel_callbacks.export.spool.store._CHUNK_BYTES", 3000)
+    fresh: list[str] = []
+
+    def wrong(call: str) -> int | None:
+        if call == "create":
+            fresh.append(call)
+        elif call == "write" and not fresh:
+            return errno.ENOSPC
+        elif call == "write":
+            fresh.clear()
+        return None
+
+    store = spool(tmp_path, files=FaultyFiles(wrong), memory_max_bytes=20_000)
+    for number in range(100):
+        put(store, f"{number} ".ljust(1000, "."))
+        if number % 3 == 0:
+            store.tend()
+    counts = store.counts()
+    assert counts.in_memory == 18
+    assert balanced(store)
+    left = sorted(int(text.split()[0]) for text in everything(store))
+    assert len(left) == 18 + counts.on_disk
+    assert balanced(store)
+    store.close()
+    assert not store._files.descriptors
+
+
 def test_what_a_failed_write_left_behind_the_end_is_not_read_by_others(tmp_path: Path) -> None:
     files = FaultyFiles()
     store = spool(tmp_path, files=files)
@@ -839,6 +870,26 @@ def test_a_survey_changes_nothing_and_purge_leaves_the_living_alone(tmp_path: Pa
 def test_a_survey_of_what_is_not_there_says_so_and_makes_nothing(tmp_path: Path) -> None:
     assert survey(tmp_path / "spool").problem == "No such file or directory"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_answer_that_comes_after_the_end_touches_nothing_that_is_somebody_elses_by_then(
+    tmp_path: Path,
+) -> None:
+    store = spool(tmp_path)
+    put(store, "a", "b")
+    taken = store.take(2, 100)
+    store.give_back(taken[:1])
+    store.close()
+    assert store.take(9, 99) == []
+    other = spool(tmp_path)
+    other.tend()
+    (path,) = segments(tmp_path)
+    store.settle(taken)
+    assert path.exists()
+    assert balanced(store)
+    assert store.counts().settled == 2
+    assert everything(other) == ["a", "b"]
+    other.close()
 
 
 def test_everything_a_spool_opened_is_closed(tmp_path: Path) -> None:
