@@ -71,7 +71,7 @@ class SpanDelivery(_Delivering, SpanProcessor):
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 (the SDK's signature)
         """Have the journal note a span."""
         if here.depth:
-            self._own.add(span.context.span_id)
+            self._own.add(span.get_span_context().span_id)
         elif self._journal is not None and _is_sampled(span):
             self._journal.begin(span)
 

@@ -11,45 +11,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from otel_callbacks.export.delivery.connections import Connections
-from otel_callbacks.export.delivery.ledger import CLOSED, REFUSED, SHUTDOWN, Ledger, Tally
+from otel_callbacks.export.delivery.flushes import Ask, Mark, dropped
+from otel_callbacks.export.delivery.ledger import CLOSED, SHUTDOWN, Ledger, Tally
 from otel_callbacks.export.delivery.plan import Plan
 from otel_callbacks.export.delivery.quiet import quiet
 from otel_callbacks.export.delivery.reports import Reports
 from otel_callbacks.export.delivery.sending import MOST_SENDERS, Attempt, Event, Fate, Idle, Sending
-from otel_callbacks.export.items import Answer, Entry, StoreCounts, Transport, Verdict
+from otel_callbacks.export.items import Answer, Entry, Transport, Verdict
 
 if TYPE_CHECKING:
     from otel_callbacks.export.delivery.sending import News, Outcome, Told
 
 TEND_EVERY_S: Final = 1.0
 _LOOK_EVERY_S: Final = 0.25  # whoever waits for a flush looks for himself, should nobody tell him
-# A flush is not made untrue by what never waited, or was given up because the collector will not have it.
-_OF_NO_ACCOUNT: Final = frozenset({"too_large", CLOSED, REFUSED})
-
-
-@dataclass(frozen=True, slots=True)
-class _Mark:
-    """A moment: what had been put by then."""
-
-    place: int
-    adopted: int
-    dropped: int
-    number: int
-    """Of the latest request."""
-
-
-@dataclass(slots=True, eq=False)
-class _Ask:
-    """Somebody waits for a flush."""
-
-    deadline_s: float
-    told: SimpleQueue[bool]
-    mark: _Mark | None = None
 
 
 class Workers:
@@ -70,7 +48,7 @@ class Workers:
         self._counting = threading.RLock()
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._reports = Reports(plan.signal)
-        self._asks: list[_Ask] = []
+        self._asks: list[Ask] = []
         self._keeper: threading.Thread | None = None
         self._starting = threading.Lock()
         self._senders = 0
@@ -121,7 +99,7 @@ class Workers:
             return self.ledger().waiting == 0
         if self._keeper is None and not self._plan.store.waiting:
             return True
-        ask = _Ask(self._plan.clock() + timeout_s, SimpleQueue())
+        ask = Ask(self._plan.clock() + timeout_s, SimpleQueue())
         self._asks.append(ask)
         while True:
             self.start()
@@ -191,18 +169,18 @@ class Workers:
                 self._asks.remove(ask)
             ask.told.put(settled is True)
 
-    def _mark(self) -> _Mark:
+    def _mark(self) -> Mark:
         store = self._plan.store
         counts = store.counts()
         place = self._taken + store.waiting
         self._goal = max(self._goal, place)
         self.sending.hurry(self._plan.clock())
-        return _Mark(place, counts.adopted, _dropped(counts), self.sending.number)
+        return Mark(place, counts.adopted, dropped(counts), self.sending.number)
 
-    def _settled(self, mark: _Mark, deadline_s: float) -> bool | None:
+    def _settled(self, mark: Mark, deadline_s: float) -> bool | None:
         """Return whether all that was put before *mark* is settled; None if some of it is on its way."""
         counts, waiting = self._plan.store.counts(), self._plan.store.waiting
-        if _dropped(counts) > mark.dropped:
+        if dropped(counts) > mark.dropped:
             return False
         # What was adopted since may have been taken first.
         place = mark.place + counts.adopted - mark.adopted
@@ -418,7 +396,3 @@ class _Watch:
         if error is not None:
             self._workers.fault(self._where, error)
         return error is not None
-
-
-def _dropped(counts: StoreCounts) -> int:
-    return sum(items for reason, items in counts.dropped.items() if reason not in _OF_NO_ACCOUNT)
