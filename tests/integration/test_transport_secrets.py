@@ -48,7 +48,9 @@ def echo(status: int) -> Callable[[Received], Reply]:
     def judge(received: Received) -> Reply:
         told = [HEADER, QUERY, received.path, *received.headers.values()]
         if "authorization" in received.headers:
-            told += [USER, PASSWORD, f"{USER}:{PASSWORD}"]
+            told += [USER, PASSWORD, f"{USER}:{PASSWORD}", CODED[0]]
+        if "proxy-authorization" in received.headers:
+            told += [PROXY_USER, PROXY_PASSWORD, CODED[1]]
         pieces = [form for text in told for form in (text, text.lower(), quote(text, safe=""), f"a {text} b")]
         pieces.append(" | ".join(pieces))
         return Reply(status=status, message=pieces[int(received.identity or 0) % len(pieces)])
@@ -100,7 +102,7 @@ def test_no_failure_shows_a_secret(
     transport = transports(settings_for(collector, way), "traces")()
     answers = [
         transport.send(a_request("a"), str(number), 0.5 if failure == "never" else PATIENCE_S)
-        for number in range(80 if failure.startswith("echo") else 1)
+        for number in range(100 if failure.startswith("echo") else 1)
     ]
     transport.close()
     if failure == "echo 200":
