@@ -85,7 +85,7 @@ def test_the_exit_code_is_the_command_s(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_only_commands_that_exist_are_listed() -> None:
-    assert [command.name for command in cli.COMMANDS] == ["demo", "doctor"]
+    assert [command.name for command in cli.COMMANDS] == ["demo", "doctor", "spool"]
 
 
 def test_the_module_is_the_same_command() -> None:
