@@ -174,6 +174,18 @@ def test_certificates_that_are_replaced_are_read_for_the_next_connection(
         transport.close()
 
 
+def test_in_the_middle_of_being_replaced_the_former_certificates_are_good(
+    made: Certificates, tmp_path: Path
+) -> None:
+    authority = tmp_path / "authority.pem"
+    shutil.copy(made.authority.certificate, authority)
+    with serving("http/protobuf", made.server) as collector:
+        transport = transport_to(collector, "http/protobuf", CERTIFICATE=authority)
+        authority.write_text("-----BEGIN CERTIFICATE-----\nhalf")
+        assert transport.send(a_request("a"), "1", PATIENCE_S) == OK
+        transport.close()
+
+
 def test_a_handshake_that_hangs_holds_no_longer_than_asked(
     made: Certificates, protocol: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
