@@ -40,7 +40,7 @@ _NOT_AN_INPUT: Final = frozenset(
 )
 
 
-@row(6, Driven.LANGCHAIN, **{name.replace(" ", "_"): VALUES[name] for name in hostile.BIG})
+@row(6, Driven.LANGCHAIN, **{name.replace(" ", "_"): VALUES[name] for name in sorted(hostile.BIG)})
 async def a_huge_value_is_walked_as_far_as_its_budget_goes(stage: Stage, value: Any) -> None:
     await stage.passed(stage.watch(value), metadata={"key": value, "inside": {"it": [value]}})
     texts = [str(said) for said in stage.said.values()]
