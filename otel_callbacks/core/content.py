@@ -15,7 +15,7 @@ from otel_callbacks import semconv
 from otel_callbacks.core import messages, parts, values
 from otel_callbacks.core.events import RunKind
 from otel_callbacks.core.fit import dumps, fitted, fitted_list, size
-from otel_callbacks.core.reading import first, mapping, sequence
+from otel_callbacks.core.reading import either, first, mapping, sequence
 from otel_callbacks.core.runs import Run
 from otel_callbacks.core.scrub import Scrub
 from otel_callbacks.semconv import Operation
@@ -179,10 +179,12 @@ class Capture:
     def _ask(self, run: Run, given: object, parameters: Mapping[str, Any]) -> None:
         scrub = self._scrub(run)
         if "tool_definitions" in self.fields:
-            definitions = parts.definitions(parameters.get("tools") or parameters.get("functions"), scrub)
+            definitions = parts.definitions(
+                either(parameters.get("tools"), parameters.get("functions")), scrub
+            )
             self._keep(run, scrub, definitions or [], 0, "tool_definitions")
         if "system_instructions" in self.fields:
-            said = parts.instructions(parameters.get("instructions") or parameters.get("system"), scrub)
+            said = parts.instructions(either(parameters.get("instructions"), parameters.get("system")), scrub)
             self._keep(run, scrub, said or [], 0, "system_instructions")
         if "input_messages" in self.fields:
             asked = first(given) if run.kind is RunKind.CHAT_MODEL else given

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, TypeAlias, TypeGuard
 
 from otel_callbacks.core.events import Failure
-from otel_callbacks.core.reading import field
+from otel_callbacks.core.reading import either, field
 from otel_callbacks.core.redact import LONGEST
 from otel_callbacks.core.values import class_path, clean, string
 from otel_callbacks.semconv import ERROR_TYPE_OTHER, Outcome
@@ -97,12 +97,12 @@ def without_quotes(error: object, message: str) -> str:
     for begin, end in _QUOTED:
         message = _blotted(message, begin, end)
     causes: list[object] = []
-    while error is not None and len(causes) < MAX_CAUSES and error not in causes:
+    while error is not None and len(causes) < MAX_CAUSES and all(error is not cause for cause in causes):
         causes.append(error)
         output = string(field(error, "llm_output"))
         if output is not None:
             message = message.replace(output, NOT_CAPTURED)
-        error = field(error, "__cause__") or field(error, "__context__")
+        error = either(field(error, "__cause__"), field(error, "__context__"))
     return message
 
 

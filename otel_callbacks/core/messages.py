@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 
 from otel_callbacks.core import values
 from otel_callbacks.core.parts import call_part, parts_of, response_part, text_part
-from otel_callbacks.core.reading import field, first, mapping, sequence
+from otel_callbacks.core.reading import either, field, first, mapping, sequence
 from otel_callbacks.core.response import FINISH_KEYS
 from otel_callbacks.core.scrub import Scrub, of_class
 from otel_callbacks.core.values import string
@@ -112,7 +112,7 @@ def _message(role: str, content: object, source: object, scrub: Scrub) -> Messag
         if not calls and extra:
             legacy = extra.get("function_call")
             calls = (*sequence(extra.get("tool_calls")), *((legacy,) if legacy is not None else ()))
-        reasoning = string(extra.get("reasoning_content") or field(source, "reasoning_content"))
+        reasoning = string(either(extra.get("reasoning_content"), field(source, "reasoning_content")))
         message["parts"] = [
             *([{"type": "reasoning", "content": scrub.say(reasoning)}] if reasoning is not None else ()),
             *parts_of(content, scrub, calls=not calls),

@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any, Final, TypeAlias
 
 from otel_callbacks.core import digest, values
-from otel_callbacks.core.reading import byte_count, field, first, mapping, sequence
+from otel_callbacks.core.reading import byte_count, either, field, first, mapping, sequence
 from otel_callbacks.core.redact import secrets
 from otel_callbacks.core.scrub import Scrub
 from otel_callbacks.core.values import string
@@ -155,7 +155,7 @@ def _tool_use(given: Mapping[str, Any], scrub: Scrub) -> Part:
 
 def _tool_result(given: Mapping[str, Any], scrub: Scrub) -> Part:
     result = mapping(given.get("toolResult")) or given
-    identifier = result.get("tool_use_id") or result.get("toolUseId") or result.get("tool_call_id")
+    identifier = either(result.get("tool_use_id"), result.get("toolUseId"), result.get("tool_call_id"))
     return response_part(identifier, result.get("content"), scrub)
 
 
@@ -177,7 +177,7 @@ def _server_response(given: Mapping[str, Any], scrub: Scrub) -> Part:
         if given.get(key) is not None:
             response["output"] = scrub.whole(given[key])
             break
-    identifier = given.get("tool_call_id") or given.get("tool_use_id")
+    identifier = either(given.get("tool_call_id"), given.get("tool_use_id"))
     return _with_id({"type": "server_tool_call_response", "server_tool_call_response": response}, identifier)
 
 
@@ -228,7 +228,7 @@ def _media(given: Mapping[str, Any], scrub: Scrub) -> Part:
                 return _data(url, modality, media_type, scrub)
             if url is not None:
                 return _reference("uri", "uri", scrub.say(url), modality, media_type)
-        identifier = source.get("file_id") or source.get("fileId")
+        identifier = either(source.get("file_id"), source.get("fileId"))
         if identifier is None and string(source.get("source_type")) == "id":
             identifier = source.get("id")
         if string(identifier) is not None:
@@ -340,7 +340,7 @@ def definitions(tools: object, scrub: Scrub) -> list[Part] | None:
     for tool in sequence(tools)[:MAX_PARTS]:
         declared = sequence(field(tool, "function_declarations"))  # Google
         for given in declared or (tool,):
-            inner = field(given, "function") or field(given, "toolSpec")
+            inner = either(field(given, "function"), field(given, "toolSpec"))
             kind = values.short(field(given, "type"), 128) or "function"
             name = values.short(field(inner if inner is not None else given, "name"), 256)
             if name is None and first((given,)) is not None:

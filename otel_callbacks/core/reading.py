@@ -13,6 +13,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
 
+_EMPTIABLE: Final = frozenset({str, list, tuple, dict})
 EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -52,6 +53,14 @@ def field(value: Any, name: str) -> Any:
         return dict.get(value, name) if issubclass(type(value), dict) else getattr(value, name, None)
     except Exception:  # noqa: BLE001 - a property that raises says nothing
         return None
+
+
+def either(*values: Any) -> Any:
+    """Return the first of *values* that says something: not None, no empty text or collection. A foreign object is not asked."""
+    for value in values:
+        if value is not None and (type(value) not in _EMPTIABLE or value):
+            return value
+    return None
 
 
 def sequence(value: Any) -> list[Any] | tuple[Any, ...]:

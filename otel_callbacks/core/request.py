@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias, cast
 from otel_callbacks import semconv
 from otel_callbacks.core import provider, values
 from otel_callbacks.core.events import RunKind, RunStarted
-from otel_callbacks.core.reading import field, mapping, pairs, sequence
+from otel_callbacks.core.reading import either, field, mapping, pairs, sequence
 from otel_callbacks.core.values import AttributeValue
 from otel_callbacks.semconv import Operation
 
@@ -149,7 +149,7 @@ def _add_openai(
         attributes[semconv.OPENAI_API_TYPE] = (
             semconv.OPENAI_RESPONSES if responses else semconv.OPENAI_CHAT_COMPLETIONS
         )
-    tier = values.short(parameters.get("service_tier") or constructor.get("service_tier"), 64)
+    tier = values.short(either(parameters.get("service_tier"), constructor.get("service_tier")), 64)
     if tier and tier != "auto":  # said only when it is another (conventions)
         attributes[semconv.OPENAI_REQUEST_SERVICE_TIER] = tier
 

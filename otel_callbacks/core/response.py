@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from otel_callbacks import semconv
 from otel_callbacks.core import usage
-from otel_callbacks.core.reading import field, first, mapping, sequence
+from otel_callbacks.core.reading import either, field, first, mapping, sequence
 from otel_callbacks.core.values import MAX_KEY_LENGTH, AttributeValue, short, string
 
 # LangChain makes message ids of its own from the run's id when the provider gave none; those identify no response.
@@ -53,7 +53,7 @@ def of_llm(result: object) -> dict[str, AttributeValue]:
             reasons.append(reason)
     if reasons:
         attributes[semconv.RESPONSE_FINISH_REASONS] = tuple(reasons)
-    if string(response.get("model_provider") or output.get("model_provider")) == "openai":
+    if (string(response.get("model_provider")) or string(output.get("model_provider"))) == "openai":
         _add_openai(attributes, response, output)
     usage.add(attributes, messages, response, output)
     return attributes
@@ -69,21 +69,22 @@ def _finish_reason(generation: object, response: Mapping[str, Any]) -> str | Non
     info = mapping(field(generation, "generation_info"))
     reason = (_first_string(info, FINISH_KEYS) if info else None) or _first_string(response, FINISH_KEYS)
     if reason is None:
-        return _status(response) if response.get("object") == "response" else None
+        return _status(response) if string(response.get("object")) == "response" else None
     return reason.rpartition(_NOT_YET)[2] or None if _NOT_YET in reason else reason
 
 
 def _status(response: Mapping[str, Any]) -> str | None:
     """Return how a response of OpenAI's Responses API ended: its status, or why it is incomplete."""
     return short(
-        mapping(response.get("incomplete_details")).get("reason") or response.get("status"), MAX_KEY_LENGTH
+        either(mapping(response.get("incomplete_details")).get("reason"), response.get("status")),
+        MAX_KEY_LENGTH,
     )
 
 
 def _add_openai(
     attributes: dict[str, AttributeValue], response: Mapping[str, Any], output: Mapping[str, Any]
 ) -> None:
-    if response.get("object") == "response":
+    if string(response.get("object")) == "response":
         attributes[semconv.OPENAI_API_TYPE] = semconv.OPENAI_RESPONSES
     for key, name in _OF_OPENAI:
         for source in (response, output):

@@ -211,11 +211,28 @@ async def an_object_that_cannot_be_looked_at_is_anything(stage: Stage, value: An
             invocation_params=value, options=value,
         )  # fmt: skip
         run_id = uuid.uuid4()
-        await stage.start(kind, run_id)
+        await stage.start(
+            kind,
+            run_id,
+            invocation_params=dict.fromkeys(_PARAMETERS, value),
+            serialized={"kwargs": {"service_tier": value}},
+        )
         await stage.token(run_id, value, chunk=value)
         await stage.fail(kind, run_id, value)
     assert len(stage.spans) == 10
     assert CANARY not in stage.everything
+
+
+_PARAMETERS: Final = (
+    "tools",
+    "functions",
+    "instructions",
+    "system",
+    "service_tier",
+    "model",
+    "stop",
+    "response_format",
+)
 
 
 class Lazy:
