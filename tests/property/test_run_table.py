@@ -21,6 +21,7 @@ from otel_callbacks.core.policy import Policy
 from otel_callbacks.core.runs import RECENT_RUNS, Run, RunTable
 from otel_callbacks.semconv import HIDDEN_TAG, EndReason
 from otel_callbacks.testing import FixedClock
+from tests.property.hostile import BIG, VALUES
 
 MAX_OPEN: Final = 12
 IDS: Final = [uuid.UUID(int=number) for number in range(1, 9)]
@@ -96,6 +97,9 @@ class Machine(RuleBasedStateMachine):
         self.tags: dict[uuid.UUID, list[str]] = {run_id: [] for run_id in IDS}
 
     ids = st.sampled_from([*IDS, None, "odd"])
+    odd = st.sampled_from(
+        [VALUES[name] for name in sorted(VALUES.keys() - BIG)]
+    )  # made in the rule: hypothesis prints what it draws
     policies = st.sampled_from(POLICIES)
 
     @rule(
@@ -104,7 +108,7 @@ class Machine(RuleBasedStateMachine):
         kind=st.sampled_from(KINDS),
         policy=policies,
         again=st.booleans(),
-        metadata=st.one_of(st.none(), st.dictionaries(st.text(), st.integers())),
+        metadata=st.one_of(st.none(), st.dictionaries(st.text(), st.integers()), odd),
         hidden=st.sampled_from([(), (), (HIDDEN_TAG,)]),
     )
     def start(
@@ -118,6 +122,7 @@ class Machine(RuleBasedStateMachine):
         hidden: tuple[str, ...],
     ) -> None:
         tags = self.tags.get(run_id, []) if again else list(hidden)
+        metadata = metadata() if callable(metadata) else metadata
         self.engine.start(kind, policy, run_id, parent, None, tags, metadata, {"name": "n"}, framework=again)
 
     @rule(policy=policies, count=st.integers(1, 20))
@@ -125,19 +130,21 @@ class Machine(RuleBasedStateMachine):
         for _ in range(count):
             self.engine.start(KINDS[0], policy, uuid.uuid4(), None, None, [], None, {}, framework=True)
 
-    @rule(run_id=ids, parent=ids, kind=st.sampled_from(KINDS), policy=policies)
-    def end(self, run_id: Any, parent: Any, kind: RunKind, policy: Policy) -> None:
-        self.engine.end(kind, policy, run_id, parent, None)
+    @rule(
+        run_id=ids, parent=ids, kind=st.sampled_from(KINDS), policy=policies, output=st.one_of(st.none(), odd)
+    )
+    def end(self, run_id: Any, parent: Any, kind: RunKind, policy: Policy, output: Any) -> None:
+        self.engine.end(kind, policy, run_id, parent, output() if callable(output) else output)
 
     @rule(
         run_id=ids,
         parent=ids,
         kind=st.sampled_from(KINDS),
         policy=policies,
-        error=st.sampled_from([ValueError(), None, GeneratorExit()]),
+        error=st.one_of(st.sampled_from([ValueError(), None, GeneratorExit(), KeyboardInterrupt()]), odd),
     )
     def fail(self, run_id: Any, parent: Any, kind: RunKind, policy: Policy, error: Any) -> None:
-        self.engine.fail(kind, policy, run_id, parent, error)
+        self.engine.fail(kind, policy, run_id, parent, error() if callable(error) else error)
 
     @rule(run_id=ids, policy=policies, marker=st.booleans())
     def chunk(self, run_id: Any, policy: Policy, marker: bool) -> None:
@@ -209,6 +216,7 @@ def test_threads_that_report_the_same_runs_end_each_span_once(seed: int) -> None
     sink = Sink()
     engine, table = engine_on(sink, max_open=20)
     ids = [uuid.UUID(int=number) for number in range(1, 30)]
+    odd: list[Any] = [VALUES[name]() for name in sorted(VALUES.keys() - BIG)]
     together = threading.Barrier(8)
 
     def work(number: int) -> None:
@@ -216,13 +224,20 @@ def test_threads_that_report_the_same_runs_end_each_span_once(seed: int) -> None
         together.wait()
         for _ in range(400):
             run_id, parent = random.choice(ids), random.choice([*ids, None])
-            event = random.randrange(5)
+            event, kind, value = random.randrange(7), random.choice(KINDS), random.choice(odd)
             if event < 2:
                 start(engine, run_id, parent)
             elif event == 2:
-                engine.end(RunKind.CHAIN, POLICIES[0], run_id, parent, None)
+                given = {"name": value, "invocation_params": {"model": value}}
+                engine.start(
+                    kind, POLICIES[0], run_id, parent, value, value, {"key": value}, given, framework=True
+                )
             elif event == 3:
-                engine.fail(RunKind.CHAIN, POLICIES[0], run_id, parent, ValueError())
+                engine.end(kind, POLICIES[0], run_id, parent, value)
+            elif event == 4:
+                engine.fail(kind, POLICIES[0], run_id, parent, random.choice([ValueError(), value]))
+            elif event == 5:
+                engine.chunk(POLICIES[0], run_id, marker=random.random() < 0.1)
             else:
                 engine.note(POLICIES[0], run_id, "event", {})
                 engine.sweep()

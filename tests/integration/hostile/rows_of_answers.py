@@ -6,6 +6,7 @@ import json
 import math
 import tracemalloc
 import uuid
+from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
@@ -117,7 +118,7 @@ def _megabytes() -> str:
     return "QUJD" * 5_000_000
 
 
-_MEDIA: Final = {
+_MEDIA: Final[dict[str, Callable[[str], Any]]] = {
     "image_url": lambda data: {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}},
     "anthropic": lambda data: {
         "type": "image",

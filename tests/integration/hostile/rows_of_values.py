@@ -182,9 +182,10 @@ def _with_frames_left(frames: int, call: Any) -> None:
         else:
             call()
 
-    depth, frame = 0, sys._getframe()
+    depth = 0
+    frame: types.FrameType | None = sys._getframe()
     while frame is not None:
-        depth, frame = depth + 1, frame.f_back  # type: ignore[assignment] # None at the end
+        depth, frame = depth + 1, frame.f_back
     down(sys.getrecursionlimit() - depth - frames)
 
 
