@@ -42,7 +42,13 @@ class Scale:
 
 
 FULL: Final = Scale(rate=500, divisor=1)
-QUICK: Final = Scale(rate=0, divisor=10, environment={"OTEL_BSP_SCHEDULE_DELAY": "100"}, timed=False)
+# An exit that has to be short is the scenario's; else a busy machine has the time that it needs.
+QUICK: Final = Scale(
+    rate=0,
+    divisor=10,
+    environment={"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_CALLBACKS_EXIT_TIMEOUT_S": "60"},
+    timed=False,
+)
 
 
 class Stage:
