@@ -23,7 +23,20 @@ from otel_callbacks.otel.engines import end_open_runs
 # Where a run is out of the table and its span not yet ended, or the span has begun and the run does not know it: a few single
 # steps in each, without a loop. Python has nothing that would make them one.
 _STEPS: Final = frozenset(
-    {"pop", "end", "_end", "_end_one", "finish", "close", "start", "open", "get_span_context", "is_recording", "cut_short"}
+    {
+        "pop",
+        "end",
+        "_end",
+        "_end_one",
+        "finish",
+        "close",
+        "start",
+        "open",
+        "get_span_context",
+        "is_recording",
+        "_status",
+        "cut_short",
+    }
 )
 _PACKAGES: Final = ("/otel_callbacks/core/", "/otel_callbacks/otel/")
 
