@@ -73,7 +73,7 @@ class DiskLine(WaitingLine):
     def _begin(self) -> None:
         super()._begin()
         self._letters = DeadLetters(self.directory, self._introduction)
-        self._space = Space(self._max_bytes)
+        self._space = Space(self._max_bytes, self._max_bytes)
         self._failing = False
         self._spare: DiskSegment | None = None
         self._leftovers: list[DiskSegment] = []
@@ -89,7 +89,11 @@ class DiskLine(WaitingLine):
 
     def _create(self) -> DiskSegment:
         """Return a new file. Raises: OSError."""
-        if self._space.limit_bytes < MIN_SEGMENT_BYTES:
+        space = self._space
+        there = space.others_bytes + sum(each.size for each in self._segments if each.on_disk)
+        if space.limit_bytes < MIN_SEGMENT_BYTES or (
+            space.limit_bytes < space.most_bytes and there + space.segment_bytes > space.limit_bytes
+        ):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         for _ in range(5):
             segment = DiskSegment.create(

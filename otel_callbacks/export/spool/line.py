@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -27,6 +28,7 @@ TOO_LARGE: Final = "too_large"
 CLOSED: Final = "closed"
 FAULT: Final = "fault"
 """A fault of our own."""
+_AT_ONCE: Final = 64  # items that are taken without a pause: a fraction of a millisecond
 
 
 class Place(NamedTuple):
@@ -45,6 +47,21 @@ class Parcel:
     source: MemorySegment | None = None
     """Where they waited before, if they only change places; up to which number."""
     up_to: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Taken:
+    """What is being taken."""
+
+    entries: list[Entry] = field(default_factory=list[Entry])
+    size: int = 0
+
+    def fits(self, item: bytes, max_bytes: int) -> bool:
+        """Add *item* to the size, and return whether it may be taken: the first one always."""
+        if self.entries and self.size + len(item) > max_bytes:
+            return False
+        self.size += len(item)
+        return True
 
 
 @dataclass(slots=True)
@@ -200,35 +217,40 @@ class WaitingLine(ABC):
 
     def take(self, max_items: int, max_bytes: int) -> list[Entry]:
         """Return the oldest items that nobody has taken; those that were given back first."""
-        taken: list[Entry] = []
+        taken = _Taken()
         try:
-            self._alone(lambda: self._take(taken, max_items, max_bytes), or_later=False)
+            while True:
+                most = min(max_items, len(taken.entries) + _AT_ONCE)
+                self._alone(partial(self._take, taken, most, max_bytes), or_later=False)
+                if len(taken.entries) < most or most >= max_items:
+                    return taken.entries
+                time.sleep(
+                    0
+                )  # who puts something in comes first: the lock alone would be ours again before he woke up
         except BaseException:
-            self.give_back(taken)
+            self.give_back(taken.entries)
             raise
-        return taken
 
-    def _take(self, taken: list[Entry], max_items: int, max_bytes: int) -> None:
+    def _take(self, taken: _Taken, max_items: int, max_bytes: int) -> None:
         if self._closed:
             return
-        size = 0
+        entries = taken.entries
         for key in sorted(self._returned):
-            size += len(self._returned[key].item)
-            if len(taken) >= max_items or (taken and size > max_bytes):
+            entry = self._returned[key]
+            if len(entries) >= max_items or not taken.fits(entry.item, max_bytes):
                 return
-            taken.append(self._returned[key])
+            entries.append(entry)
             del self._returned[key]
         for segment in tuple(self._segments):
             if not segment.unread or segment.identity in self._resting:
                 continue
-            if len(taken) >= max_items:
+            if len(entries) >= max_items:
                 return
             try:
                 for item in segment.ahead():
-                    size += len(item.item)
-                    if len(taken) >= max_items or (taken and size > max_bytes):
+                    if len(entries) >= max_items or not taken.fits(item.item, max_bytes):
                         return
-                    taken.append(Entry(item.origin, item.item, Place(segment, item.number)))
+                    entries.append(Entry(item.origin, item.item, Place(segment, item.number)))
                     segment.passed(item)
             except OSError as error:
                 self._read_failed(segment, error)

@@ -23,6 +23,9 @@ class Space:
     """A look at the folder, of one signal's store."""
 
     limit_bytes: int
+    """It does not grow over this."""
+    most_bytes: int = 0
+    """What is over this is given up. What others have written to the disk since is no reason to."""
     others_bytes: int = 0
     """In files that this store does not hold."""
     others_same_bytes: int = 0
@@ -39,7 +42,7 @@ class Space:
         """Return by how much there is too much; 0 if a signal that takes more has to give: all of them share the room."""
         if own_bytes + self.others_same_bytes < max(self.other_signals, default=0):
             return 0
-        return own_bytes + self.others_bytes - self.limit_bytes
+        return own_bytes + self.others_bytes - self.most_bytes
 
 
 def look(directory: Directory, signal: str, held: frozenset[str], max_bytes: int) -> Space:
@@ -53,5 +56,9 @@ def look(directory: Directory, signal: str, held: frozenset[str], max_bytes: int
     free = directory.files.free_bytes(directory.folder()) + total
     same = by_signal.pop(signal, 0)
     return Space(
-        min(max_bytes, int(free * FREE_SHARE)), total - own, same - own, tuple(sorted(by_signal.values()))
+        min(max_bytes, int(free * FREE_SHARE)),
+        max_bytes,
+        total - own,
+        same - own,
+        tuple(sorted(by_signal.values())),
     )

@@ -363,6 +363,29 @@ def test_a_tenth_of_the_free_space_is_never_exceeded(tmp_path: Path, monkeypatch
     nothing.close()
 
 
+def test_a_disk_that_others_fill_is_no_reason_to_give_up_what_is_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = FaultyFiles()
+    store = spool(tmp_path, files=files)
+    store.tend()
+    for _ in range(20):
+        store.put(ORIGIN, [b"." * 40_000])
+    before = sum(path.stat().st_size for path in segments(tmp_path))
+    monkeypatch.setattr(files, "free_bytes", lambda _folder: 1_000_000)
+    store.tend()
+    for _ in range(200):
+        store.put(ORIGIN, [b"." * 40_000])
+    store.tend()
+    counts = store.counts()
+    assert (counts.dropped, counts.in_memory > 0, counts.on_disk >= 20) == ({}, True, True)
+    # What is begun is filled up; nothing new is begun.
+    assert sum(path.stat().st_size for path in segments(tmp_path)) <= before + (4 << 20)
+    assert len(everything(store)) == 220
+    assert balanced(store)
+    store.close()
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EFBIG, errno.EIO, errno.ENOENT])
 @pytest.mark.parametrize("short", [False, True])
 def test_a_disk_that_fails_is_replaced_by_memory_until_it_works_again(
