@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from uuid import uuid4
 
 from otel_callbacks.doctor.heard import listening
+from otel_callbacks.export.delivery.ledger import Ledger
 from otel_callbacks.export.setup import configure
 from otel_callbacks.export.telemetry import NOTHING
 from otel_callbacks.handlers import OTelCallbackHandler
@@ -44,6 +45,8 @@ class Delivery:
     duration_s: float
     said: tuple[str, ...]
     hint: str
+    ledgers: Mapping[str, Ledger] = field(default_factory=dict[str, Ledger])
+    """What became of everything, by signal."""
 
 
 def send(env: Mapping[str, str], timeout_s: float = TIMEOUT_S) -> Delivery:
@@ -60,5 +63,6 @@ def send(env: Mapping[str, str], timeout_s: float = TIMEOUT_S) -> Delivery:
             delivered = None if destination == NOTHING else telemetry.force_flush(timeout_s)
             duration_s = time.monotonic() - began_s
             said = heard.lines  # what the shutdown adds is the same in other words
+            ledgers = {str(signal): ledger for signal, ledger in telemetry.stats().items()}
     hint = next((hint for sign, hint in _HINTS if any(sign in line for line in said)), "")
-    return Delivery(destination, trace_id, delivered, duration_s, said, "" if delivered else hint)
+    return Delivery(destination, trace_id, delivered, duration_s, said, "" if delivered else hint, ledgers)

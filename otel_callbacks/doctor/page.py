@@ -11,6 +11,7 @@ from typing import Any, Final
 from otel_callbacks.doctor.delivery import Delivery
 from otel_callbacks.doctor.facts import Fact, Facts
 from otel_callbacks.doctor.sample import Sample
+from otel_callbacks.export.delivery.ledger import Ledger
 from otel_callbacks.export.terminal import Look, cut, plain
 
 _INDENT: Final = "  "
@@ -74,3 +75,15 @@ def delivery(done: Delivery, look: Look) -> Iterable[str]:
             yield look.spell(f"{_INDENT}  {plain(line)}")
         if done.hint:
             yield look.spell(f"{_INDENT}  → {done.hint}")
+    for signal, ledger in done.ledgers.items():
+        figures = ", ".join(f"{count} {outcome}" for outcome, count in _figures(ledger) if count)
+        yield look.paint(f"{_INDENT}{signal}: {figures or 'none'}", "dim")
+
+
+def _figures(ledger: Ledger) -> Iterable[tuple[str, int]]:
+    for outcome in ("accepted", "adopted", "delivered", "rejected", "dead"):
+        yield outcome, getattr(ledger, outcome)
+    for reason, count in ledger.dropped.items():
+        yield f"dropped ({reason})", count
+    yield "waiting on disk", ledger.on_disk
+    yield "waiting in memory", ledger.in_memory

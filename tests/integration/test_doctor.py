@@ -75,9 +75,10 @@ def test_a_span_is_sent_and_its_trace_is_named(collector: Collector) -> None:
     code, out, err = doctor(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint)
     assert (code, err) == (0, "")
     assert "✓ delivered" in out
+    assert "traces: 1 accepted, 1 delivered" in out
     (body,) = collector.bodies
     assert b"otel-callbacks doctor" in body
-    trace = out.rpartition("trace ")[2].strip()
+    trace = out.rpartition("trace ")[2].split()[0]
     assert bytes.fromhex(trace) in body
 
 
@@ -139,6 +140,7 @@ def test_a_refusal_is_explained(collector: Collector, status: int, hint: str) ->
 
 
 def test_nobody_there_is_explained(collector: Collector) -> None:
+    collector.shutdown()
     collector.server_close()  # the port is free again
     code, out, _ = doctor(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint)
     assert code == 1
