@@ -14,7 +14,7 @@ STAMP = $(VENV)/.installed-$(shell cat requirements/dev.txt pyproject.toml | cks
 MATRIX ?= lowest:python3.11:lowest newest:python3.11:newest py312:python3.12:dev py313:python3.13:dev
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format format-check types layers coverage e2e faults bench matrix lock clean
+.PHONY: help install demo test lint format format-check types layers coverage covered e2e faults bench matrix lock clean
 
 help: ## say what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -55,6 +55,9 @@ layers: $(STAMP)
 
 coverage: $(STAMP) ## test core/ and callbacks/ branch by branch
 	$(BIN)/python -m pytest -q $(PARALLEL) --cov --cov-report=
+	@$(MAKE) --no-print-directory covered
+
+covered: $(STAMP) ## judge the coverage that the last run measured
 	$(BIN)/python -m coverage report --include='otel_callbacks/core/*,otel_callbacks/callbacks/*' --fail-under=100
 
 e2e: $(STAMP) ## run the end-to-end tests: real collector, Jaeger and Tempo (needs Go to build them)
