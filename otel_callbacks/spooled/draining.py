@@ -53,7 +53,7 @@ def drain(
         directory: The same.
         everything: Also what was left for other addresses: it goes to the present one.
         timeout_s: Seconds for all of it.
-        progress: Called several times a second.
+        progress: Called before anything is sent, and then several times a second.
 
     Raises: ConfigurationError: The directory or a setting is wrong.
     """
@@ -62,9 +62,11 @@ def drain(
         for signal, own in settings.items():
             outlets.append(Outlet(own, signal, any_destination=everything))
         deadline_s = time.monotonic() + timeout_s
+        # Before anybody takes what is there.
+        expected = _left(directory, outlets, everything=everything) + left_open(directory).spans
+        progress(Drained(expected))
         for outlet in outlets:
             outlet.start()
-        expected = _left(directory, outlets, everything=everything) + left_open(directory).spans
         while True:
             done = _figures(outlets, expected)
             progress(done)

@@ -24,7 +24,7 @@ class Bar:
         self._stream = stream
         self._look = Look.of(stream, env)
         self._shown = stream.isatty() and env.get("TERM") != "dumb"
-        self._said_s = 0.0
+        self._said_s = -_EVERY_S  # the first is said, however young the clock
 
     def show(self, done: int, total: int) -> None:
         """Say that *done* of *total* are done."""

@@ -291,6 +291,10 @@ def test_the_fields_of_the_switch_are_those_of_the_policy() -> None:
     assert set(CONTENT_FIELDS) == set(FIELDS)
 
 
+def _answer(_question: str) -> str:
+    return "an answer"
+
+
 def test_with_output_messages_alone_nothing_else_that_was_said_leaves(
     provider: TracerProvider, exporter: InMemorySpanExporter
 ) -> None:
@@ -298,7 +302,7 @@ def test_with_output_messages_alone_nothing_else_that_was_said_leaves(
     try:
         Chat().invoke([SystemMessage("CANARY"), HumanMessage("CANARY")])
         weather.invoke({"city": "CANARY"})
-        RunnableLambda(lambda _: "an answer").invoke("CANARY")
+        RunnableLambda(_answer).invoke("CANARY")
         with pytest.raises(ValidationError):
             weather.invoke({"city": ["CANARY"]})
     finally:

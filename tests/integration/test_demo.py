@@ -384,7 +384,10 @@ def unheard(tmp_path_factory: pytest.TempPathFactory) -> tuple[Demo, Path, str]:
     with ModelServer() as closed:
         nobody = closed.base_url
     variables = {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": nobody.replace("//", "//user:pass@")}
-    demo = run_demo(folder, "--file", "mine.jsonl", OTEL_EXPORTER_OTLP_TIMEOUT="200", **variables)
+    hasty = "from otel_callbacks.demo import run\nrun.FLUSH_S = 0.2"
+    demo = run_demo(
+        folder, "--file", "mine.jsonl", before=hasty, OTEL_EXPORTER_OTLP_TIMEOUT="200", **variables
+    )
     return demo, folder / "mine.jsonl", nobody
 
 

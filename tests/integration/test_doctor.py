@@ -142,7 +142,7 @@ def test_a_refusal_is_explained(collector: Collector, status: int, hint: str) ->
 def test_nobody_there_is_explained(collector: Collector) -> None:
     collector.shutdown()
     collector.server_close()  # the port is free again
-    code, out, _ = doctor(OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint)
+    code, out, _ = doctor("--timeout", "2", OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint)
     assert code == 1
     assert "Nothing listens there" in out
 

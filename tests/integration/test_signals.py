@@ -401,6 +401,7 @@ def test_a_key_is_in_no_line_of_the_log(http_collector: Collector, caplog: pytes
     }
     with configure(env=env) as telemetry:
         fail()
-        assert not telemetry.force_flush()
+        assert not telemetry.force_flush(3)
+        telemetry.shutdown(0.5)
     assert caplog.messages
     assert KEY not in caplog.text
