@@ -94,6 +94,8 @@ class Outlet:
         if self._journal is not None and former.journal is not None:
             for span in former.journal.open_spans():
                 self._journal.begin(span)
+                if span.end_time is not None:  # meanwhile: nobody would tell this journal
+                    self._journal.end(span)
 
     def shutdown(self, timeout_s: float) -> None:
         """Deliver what there is in time, and end."""

@@ -102,8 +102,9 @@ class MetricsPart:
     def shutdown(self, timeout_s: float) -> None:
         """Collect and export a last time."""
         deadline_s = time.monotonic() + timeout_s
-        self._reader.force_flush(timeout_s * 1000)
-        self._switch.members = ()
+        if self._switch.members is self._members:  # else another part has taken over, and collects
+            self._reader.force_flush(timeout_s * 1000)
+            self._switch.members = ()
         for part in self._below:
             part.shutdown(max(0.0, deadline_s - time.monotonic()))
 
@@ -127,6 +128,7 @@ class LogsPart:
 
     def shutdown(self, timeout_s: float) -> None:
         """Export what was received, and end."""
-        self._fanout.members = ()
+        if self._fanout.members is self._members:  # else another part has taken over
+            self._fanout.members = ()
         for part in self._below:
             part.shutdown(timeout_s)

@@ -10,9 +10,10 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
@@ -46,7 +47,8 @@ DISTRIBUTION: Final = "otel-callbacks"
 _OTHERS: Final[tuple[Signal, ...]] = ("metrics", "logs")
 
 _logger = logging.getLogger(__name__)
-_lock: Final = threading.Lock()
+_locks: Final = [threading.RLock()]
+"""The one that `configure` holds: another one in a forked child, as its holder is not there."""
 _running: list[Telemetry] = []
 """The one that runs, or none."""
 _made: list[TracerProvider] = []
@@ -121,18 +123,17 @@ def configure(
         chosen = origin(variable("exporters"), environment, signal) is not None
         by_otlp = traced and (not chosen or "otlp" in own.exporters)
         plans.append(_Plan(signal, own, otlp=by_otlp, console=chosen and "console" in own.exporters))
-    with _lock:
+    with _locks[-1]:
         telemetry = _telemetry(plans, _attributes(service_name, resource_attributes), span_processors)
-        for former in tuple(_running):
+        formers = tuple(_running)
+        _running.append(telemetry)
+        telemetry.start()  # first: to end the former ones takes seconds if the collector hangs
+        for former in formers:
             _logger.info(
                 "configure() was called again: what the former call started is shut down and replaced."
             )
-            # Not called now: what is open goes on, and will be exported by the new ones.
-            telemetry.on_shutdown, former.on_shutdown = former.on_shutdown, []
-            telemetry.follow(former)
-            former.shutdown()
-        telemetry.start()
-        _running.append(telemetry)
+            telemetry.replace(former)
+        telemetry.show()
     return telemetry
 
 
@@ -160,26 +161,46 @@ class _Plan:
 def _telemetry(
     plans: Sequence[_Plan], attributes: dict[str, AttributeValue], own: Sequence[SpanProcessor]
 ) -> Telemetry:
-    """Build everything; nothing receives a span yet. What can be wrong comes first, what starts threads last."""
+    """Build everything; nothing receives a span yet. What can be wrong comes first, the provider last: it cannot be unset."""
+    with ExitStack() as undoing:
+        telemetry = _built(plans, attributes, own, undoing)
+        undoing.pop_all()
+    return telemetry
+
+
+def _built(
+    plans: Sequence[_Plan],
+    attributes: dict[str, AttributeValue],
+    own: Sequence[SpanProcessor],
+    undoing: ExitStack,
+) -> Telemetry:
     provider = _provider_of_application()
     traces, *others = plans
     settings = traces.settings
     console = settings.console if settings.console is not None else "console" in settings.exporters
-    files = [_file_exporter(settings.file)] if settings.file else []
-    outlets: dict[Signal, Outlet] = {
-        signal: outlet for plan in plans for signal, outlet in plan.outlets().items()
-    }
-    processors = [*([TreePrinter()] if console else []), *own, *map(_batched, files)]
+    outlets: dict[Signal, Outlet] = {}
+    for plan in plans:
+        for signal, outlet in plan.outlets().items():
+            outlets[signal] = outlet
+            undoing.callback(outlet.shutdown, 0.0)
+    guards = [_file_exporter(settings.file)] if settings.file else []
+    batches = [*map(_batched, guards)]
+    for batch in batches:
+        undoing.callback(batch.shutdown)
+    printers = {plan.signal: console_exporter(plan.signal) for plan in others if plan.console}
+    guards += printers.values()
+    logs = [batched_logs(printers["logs"])] if "logs" in printers else []
+    processors = [*([TreePrinter()] if console else []), *own, *batches]
     receivers = [*processors, *(outlets["traces"].receiver() for _ in range("traces" in outlets))]
     if provider is None:
         provider = _make_provider(settings, attributes)
     else:
         _tell_of_provider(provider, attributes)
-    guards = [*files]
     parts: list[Part] = [*map(ProcessorPart, processors)]
     parts += [OutletPart(outlets["traces"])] if "traces" in outlets else []
     for plan in others:
-        part = _part(plan, provider, outlets.get(plan.signal), guards)
+        exporters = logs if plan.signal == "logs" else [*map(printers.get, printers.keys() & {plan.signal})]
+        part = _part(plan, provider, outlets.get(plan.signal), exporters)
         parts += [part] if part is not None else []
 
     def release() -> None:
@@ -203,20 +224,17 @@ def _telemetry(
 
 
 def _part(
-    plan: _Plan, provider: TracerProvider, outlet: Outlet | None, guards: list[GuardedExporter]
+    plan: _Plan, provider: TracerProvider, outlet: Outlet | None, printers: Sequence[Any]
 ) -> Part | None:
-    """Return what a signal beside traces goes through, if it goes anywhere; add its exporters to *guards*."""
+    """Return what a signal beside traces goes through, if it goes anywhere: its *printers*, and its outlet."""
     resource = getattr(provider, "resource", None)
-    printers = [console_exporter(plan.signal)] if plan.console else []
-    guards += printers
-    members = [outlet.receiver()] if outlet is not None else []
+    members = [*printers, *([outlet.receiver()] if outlet is not None else [])]
     below: list[Part] = [OutletPart(outlet)] if outlet is not None else []
-    if not members and not printers:
+    if not members:
         return None
     if plan.signal == "metrics":
-        return metrics_part(plan.settings, resource, [*printers, *members], below)
-    batches = [batched_logs(printer) for printer in printers]
-    return logs_part(resource, [*batches, *members], [*map(ProcessorPart, batches), *below])
+        return metrics_part(plan.settings, resource, members, below)
+    return logs_part(resource, members, [*map(ProcessorPart, printers), *below])
 
 
 def _description(plan: _Plan, *, console: bool, own: Sequence[SpanProcessor]) -> str:
@@ -289,3 +307,11 @@ def _batched(exporter: SpanExporter) -> SpanProcessor:
         return BatchSpanProcessor(exporter)
     except ValueError as error:  # the SDK reads OTEL_BSP_* itself
         raise ConfigurationError(f"One of the OTEL_BSP_* variables is not allowed: {error}") from None
+
+
+def _after_fork() -> None:
+    _locks[:] = [threading.RLock()]
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch  (Windows does not fork)
+    os.register_at_fork(after_in_child=_after_fork)

@@ -73,7 +73,7 @@ class Telemetry:
         self._description = description
         self._release = release
         self._exit_timeout_s = exit_timeout_s
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may end what is just being ended
         self._ended = threading.Event()
         self._active = fanout is not None
 
@@ -88,14 +88,20 @@ class Telemetry:
             if hasattr(os, "register_at_fork"):  # pragma: no branch  (Windows does not fork)
                 child = weakref.WeakMethod(self._in_child)
                 os.register_at_fork(after_in_child=lambda: (method := child()) and method())
-            if self._outlets and is_real(provider := metrics_api.get_meter_provider()):
-                meters.show(provider, {signal: outlet.delivery for signal, outlet in self._outlets.items()})
 
-    def follow(self, former: Telemetry) -> None:
-        """Take over what is open on disk from *former*, which is about to end."""
+    def replace(self, former: Telemetry) -> None:
+        """Take over from *former*, and end it: everything new comes here already, so that nothing falls in between."""
+        # Not called now: what is open goes on, and will be exported by this one.
+        self.on_shutdown, former.on_shutdown = former.on_shutdown, []
         for signal, outlet in self._outlets.items():
             if signal in former._outlets:
                 outlet.follow(former._outlets[signal])
+        former.shutdown()
+
+    def show(self) -> None:
+        """Make metrics of what becomes of everything, from now on: the figures of those before no longer change."""
+        if self._outlets and is_real(provider := metrics_api.get_meter_provider()):
+            meters.show(provider, {signal: outlet.delivery for signal, outlet in self._outlets.items()})
 
     def _exit(self) -> None:
         self.shutdown(self._exit_timeout_s)
@@ -103,7 +109,9 @@ class Telemetry:
     def _in_child(self) -> None:
         """See that a child of `multiprocessing`, which runs no exit handlers, calls its own."""
         # Threads of the parent may have held them.
-        self._lock, self._ended = threading.Lock(), threading.Event()
+        self._lock, self._ended = threading.RLock(), threading.Event()
+        if not self._active:
+            self._ended.set()  # if the parent is just ending it: its thread is not here, and would be waited for in vain
         util: Any = sys.modules.get("multiprocessing.util")
         if util is not None and self._active:
             # It forgets whatever was registered before the fork, and calls this when it has done so.
@@ -169,7 +177,8 @@ class Telemetry:
             except Exception as error:  # noqa: BLE001  (the exporters must be ended all the same)
                 _logger.warning("A function of on_shutdown failed: %s.", type(error).__name__)
         before = self._failures()
-        fanout.members, fanout.flush, fanout.close = (), None, None
+        if fanout.close == self._exit:  # else another one has taken over
+            fanout.members, fanout.flush, fanout.close = (), None, None
         atexit.unregister(self._exit)
         share_s = timeout_s * _SHARE
         done = _within(timeout_s, [partial(part.shutdown, share_s) for part in self._parts])

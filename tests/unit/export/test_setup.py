@@ -20,9 +20,10 @@ from opentelemetry.trace import NoOpTracerProvider
 
 from otel_callbacks import OTelCallbackHandler, semconv
 from otel_callbacks.errors import ConfigurationError
-from otel_callbacks.export import setup
+from otel_callbacks.export import providers, setup
 from otel_callbacks.export.console import TreePrinter
 from otel_callbacks.export.setup import configure
+from otel_callbacks.export.spool.directory import Directory
 from otel_callbacks.version import version
 
 pytestmark = pytest.mark.usefixtures("fresh_process")
@@ -123,6 +124,91 @@ def test_a_second_call_replaces_the_first_and_no_span_is_exported_twice(
     )
     second.shutdown()
     assert ended == ["open runs"]
+
+
+def test_what_ends_while_the_former_exporters_are_shut_down_is_exported_by_the_new_ones() -> None:
+    class Slow(SimpleSpanProcessor):
+        def shutdown(self) -> None:
+            run("meanwhile")
+
+    spans, processor = memory()
+    configure(span_processors=[Slow(InMemorySpanExporter())], env=NOTHING)
+    with configure(span_processors=[processor], env=NOTHING) as second:
+        run("after")
+        assert [span.name for span in spans.get_finished_spans()] == ["meanwhile", "after"]
+        assert setup._running == [second]
+
+
+def test_the_former_signals_do_not_end_those_that_have_taken_over() -> None:
+    env = {
+        "OTEL_TRACES_EXPORTER": "none",
+        "OTEL_METRICS_EXPORTER": "console",
+        "OTEL_LOGS_EXPORTER": "console",
+    }
+    configure(env=env)
+    with configure(env=env):
+        assert providers.made.metrics is not None
+        assert providers.made.logs is not None
+        assert len(providers.made.metrics[2].members) == len(providers.made.logs[1].members) == 1
+    assert providers.made.metrics[2].members == providers.made.logs[1].members == ()
+
+
+def test_a_configure_that_fails_at_its_last_setting_leaves_no_folder_open_and_no_provider_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders: list[Directory] = []
+
+    def check(directory: Directory) -> None:
+        folders.append(directory)
+        directory.folder()
+
+    monkeypatch.setattr(Directory, "check", check)
+    monkeypatch.setenv("OTEL_BLRP_MAX_QUEUE_SIZE", "0")
+    with pytest.raises(ConfigurationError, match="OTEL_BLRP_"):
+        configure(
+            otlp=True,
+            file=tmp_path / "traces",
+            spool_dir=tmp_path / "spool",
+            env={"OTEL_LOGS_EXPORTER": "console,otlp"},
+        )
+    assert [directory._folders for directory in folders] == [{}, {}, {}]
+    assert trace._TRACER_PROVIDER is None
+
+
+_FORKED_IN_A_CONFIGURE = """
+import os, threading
+from opentelemetry.sdk.trace import SpanProcessor
+from otel_callbacks import configure
+
+inside, go_on = threading.Event(), threading.Event()
+
+class Slow(SpanProcessor):
+    def shutdown(self):
+        inside.set()
+        go_on.wait()
+
+env = {"OTEL_TRACES_EXPORTER": "none"}
+configure(span_processors=[Slow()], env=env)
+thread = threading.Thread(target=configure, kwargs={"env": env})
+thread.start()
+inside.wait()
+child = os.fork()
+if not child:
+    go_on.set()
+    os._exit(0 if configure(env=env).active else 1)
+status = os.waitpid(child, 0)[1]
+go_on.set()
+thread.join()
+raise SystemExit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_a_child_that_is_forked_while_a_thread_configures_can_configure() -> None:
+    subprocess.run(  # noqa: S603
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", _FORKED_IN_A_CONFIGURE],
+        check=True,
+        timeout=120,
+    )
 
 
 def test_configure_works_again_after_a_shutdown_and_leaves_nothing_behind() -> None:

@@ -169,6 +169,16 @@ def test_an_interpreter_that_starts_no_threads_any_more_still_flushes(
     assert ours.calls == ["shutdown"]
 
 
+def test_a_forked_child_does_not_wait_for_a_shutdown_of_its_parent(provider: TracerProvider) -> None:
+    telemetry = started(provider, Processor())
+    telemetry.shutdown()
+    telemetry._in_child()  # what a fork calls
+    again = threading.Thread(target=telemetry.shutdown, args=(60.0,), daemon=True)
+    again.start()
+    again.join(30)
+    assert not again.is_alive()
+
+
 def test_a_telemetry_of_nothing_does_nothing(provider: TracerProvider) -> None:
     telemetry = Telemetry(provider)
     telemetry.start()
