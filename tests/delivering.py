@@ -142,6 +142,7 @@ class World:
         shorten: Callable[[bytes, int], bytes | None] = lambda _item, _max_bytes: None,
         seed: int = 0,
         dispensable: bool = False,
+        most_senders: int = MOST_SENDERS,
     ) -> None:
         self.collector = collector
         self.store = ListStore()
@@ -151,6 +152,7 @@ class World:
             shorten=shorten,
             random=Random(seed),
             dispensable=dispensable,
+            most_senders=most_senders,
         )
         self.now_s = 0.0
         self.tally = Tally()

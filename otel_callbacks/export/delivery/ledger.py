@@ -22,6 +22,10 @@ REFUSED: Final = "refused"
 """Why something was dropped: the server knows no such signal; or it would have been put aside, and there is no disk for it."""
 
 
+UNREADABLE: Final = "unreadable"
+"""Why something was dropped: nothing of it could be written. The store has it too, of what it cannot read back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """Numbers of items, since the process began or was forked."""

@@ -14,6 +14,7 @@ from opentelemetry.sdk.metrics.export import MetricExportResult
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from otel_callbacks import semconv
+from otel_callbacks.export.delivery.ledger import UNREADABLE
 from otel_callbacks.export.delivery.quiet import here
 from otel_callbacks.export.wire.logs import log_item, log_origin
 from otel_callbacks.export.wire.metrics import metric_items
@@ -77,9 +78,12 @@ class SpanDelivery(_Delivering, SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Keep a span until it is delivered."""
-        if not _is_sampled(span) or (self._own and self._is_own(span)):
+        if (self._own and self._is_own(span)) or not _is_sampled(span):
             return
-        self.delivery.put(origin_of(span.resource, span.instrumentation_scope), (span_item(span),))
+        if item := span_item(span):
+            self.delivery.put(origin_of(span.resource, span.instrumentation_scope), (item,))
+        else:
+            self.delivery.turn_away(1, UNREADABLE)
         if self._journal is not None:  # only now: a crash in between leaves it twice, not never
             self._journal.end(span)
 

@@ -122,15 +122,23 @@ class Sending:
     """The server knows no such signal: nothing more is sent to it."""
 
     def __init__(
-        self, *, batch_items: int, max_bytes: int, shorten: Shorten, random: Random, dispensable: bool = False
+        self,
+        *,
+        batch_items: int,
+        max_bytes: int,
+        shorten: Shorten,
+        random: Random,
+        dispensable: bool = False,
+        most_senders: int = MOST_SENDERS,
     ) -> None:
-        """*dispensable*: the signal is given up if the server does not know it."""
+        """*dispensable*: the signal is given up if the server does not know it; one sender keeps the items' order."""
         self.refused = False
         self._batch_items = batch_items
         self._most_bytes = self._max_bytes = max_bytes
         self._shorten = shorten
         self._random = random
         self._dispensable = dispensable
+        self._most_senders = most_senders
         self._health = Health(random)
         self._number = 0
         self._under_way: dict[int, Attempt] = {}
@@ -239,13 +247,13 @@ class Sending:
     def senders(self, waiting: int) -> int:
         """Return how many threads may send at the same time, when *waiting* items are in the store: `next` restrains them."""
         batches = len(self._under_way) + len(self._held) + waiting // self._batch_items
-        return max(1, min(MOST_SENDERS, batches))
+        return max(1, min(self._most_senders, batches))
 
     def _fold(self, waiting: int) -> int:
         """Return how many batches go into one request: more when much has piled up, but each sender gets its share."""
         if not self._health.good or self._suspended:
             return 1
-        return max(1, min(MOST_BATCHES_IN_ONE, waiting // (self._batch_items * MOST_SENDERS)))
+        return max(1, min(MOST_BATCHES_IN_ONE, waiting // (self._batch_items * self._most_senders)))
 
     def _begin(self, batch: Batch) -> Attempt:
         self._number += 1

@@ -17,6 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import Decision, StaticSampler
 
+from otel_callbacks.export.delivery import processors
 from otel_callbacks.export.delivery.delivery import Delivery
 from otel_callbacks.export.delivery.processors import LogDelivery, MetricDelivery, SpanDelivery
 from otel_callbacks.export.delivery.quiet import quiet
@@ -113,6 +114,42 @@ def test_spans_that_are_not_sampled_are_not_kept_nor_journalled(collector: Colle
     provider.shutdown()
     assert not collector.bodies
     assert not diary.said
+
+
+def test_a_span_that_cannot_be_read_at_all_is_skipped_and_counted(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery = delivery_to(collector, "traces")
+    diary = Diary(delivery)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SpanDelivery(delivery, diary))
+    with monkeypatch.context() as patch:
+        patch.setattr(processors, "span_item", lambda _span: b"")
+        provider.get_tracer("scope").start_span("broken").end()
+    provider.get_tracer("scope").start_span("whole").end()
+    provider.shutdown()
+    assert [span.name for span in spans_of(collector.read(ExportTraceServiceRequest))] == ["whole"]
+    ledger = delivery.ledger()
+    assert (ledger.accepted, ledger.delivered, ledger.dropped) == (2, 1, {"unreadable": 1})
+    assert ledger.balanced
+    assert [what for what, name, _ in diary.said if name == "broken"] == ["begin", "end"]
+
+
+def test_the_deliverys_own_spans_leave_nothing_behind_that_are_not_sampled_either(
+    collector: Collector,
+) -> None:
+    receiver = SpanDelivery(delivery_to(collector, "traces"))
+    provider = TracerProvider(StaticSampler(Decision.RECORD_ONLY), shutdown_on_exit=False)
+    provider.add_span_processor(receiver)
+    with quiet():
+        provider.get_tracer("requests").start_span("POST").end()
+    assert not receiver._own
+    provider.shutdown()
+
+
+def test_metrics_arrive_in_their_order_however_many_wait(collector: Collector) -> None:
+    delivery = delivery_to(collector, "metrics")
+    assert [delivery._workers.sending.senders(waiting) for waiting in (1, 100_000)] == [1, 1]
 
 
 def test_the_journal_forgets_a_span_only_when_it_is_kept(collector: Collector) -> None:

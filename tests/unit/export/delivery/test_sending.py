@@ -236,6 +236,19 @@ def test_a_backlog_goes_in_bigger_batches_and_by_more_senders() -> None:
     assert [world.sending.senders(waiting) for waiting in (1, 10, 20, 10_000)] == [1, 1, 2, 4]
 
 
+def test_one_sender_keeps_the_order_whatever_is_answered() -> None:
+    answers = iter([Answer(Verdict.RETRY, "away"), Answer(Verdict.TOO_BIG), TAKEN, Answer(Verdict.RETRY)])
+    world = World(lambda _items: next(answers, TAKEN), batch_items=4, most_senders=4)
+    world.put(*names(60))
+    assert world.sending.senders(60) == 1
+    while len(world.delivered) < 60:
+        if isinstance(world.begin(), Attempt):
+            world.finish()
+        else:
+            world.now_s += 60.0
+    assert world.delivered == names(60)
+
+
 def test_nothing_is_taken_before_it_is_due() -> None:
     world = World()
     step = world.sending.next(0.0, 5, due=False)
