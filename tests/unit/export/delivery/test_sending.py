@@ -238,7 +238,7 @@ def test_a_backlog_goes_in_bigger_batches_and_by_more_senders() -> None:
 
 def test_one_sender_keeps_the_order_whatever_is_answered() -> None:
     answers = iter([Answer(Verdict.RETRY, "away"), Answer(Verdict.TOO_BIG), TAKEN, Answer(Verdict.RETRY)])
-    world = World(lambda _items: next(answers, TAKEN), batch_items=4, most_senders=4)
+    world = World(lambda _items: next(answers, TAKEN), batch_items=4, most_senders=1)
     world.put(*names(60))
     assert world.sending.senders(60) == 1
     while len(world.delivered) < 60:
