@@ -33,6 +33,7 @@ VOLATILE_KINDS: Final = frozenset({"tmpfs", "ramfs"})
 """What does not outlive the machine, or the container."""
 
 _NAME: Final = re.compile(r"(\d{1,20})-(\d{1,10})-(\d{1,10})-([0-9a-f]{1,16})\.([a-z]{1,32})\.seg")
+_OURS: Final = re.compile(rf"\d+-\d+-\d+-[0-9a-f]+\..+|{DEAD}|{CORRUPT}")
 # With these, the settings are wrong, not the disk.
 _SETTING_ERRNOS: Final = frozenset(
     {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL}
@@ -275,16 +276,21 @@ def _is_link(path: str, within: int | None) -> bool:
 
 
 def _check_status(status: os.stat_result, files: Files, descriptor: int) -> None:
+    """Make the folder private, if it is a spool and nothing else: the mode of `/tmp` or of a home is not ours to change."""
+    mode = stat.S_IMODE(status.st_mode)
     if status.st_uid != os.geteuid():
         raise UnsafeFolderError(
             "it belongs to another user: name a folder of your own, for example one below it."
         )
-    if status.st_mode & 0o022:
+    if mode == FOLDER_MODE:
+        return
+    if not all(map(_OURS.fullmatch, files.names(descriptor))):
         raise UnsafeFolderError(
-            f"others may write to it (mode {stat.S_IMODE(status.st_mode):03o}): make it private with chmod 700."
+            f"others may enter it (mode {mode:03o}) and there are other things in it: name a folder of its own, for example one below it."
         )
-    if stat.S_IMODE(status.st_mode) != FOLDER_MODE:
-        files.make_private(descriptor)
+    if mode & 0o022:
+        raise UnsafeFolderError(f"others may write to it (mode {mode:03o}): make it private with chmod 700.")
+    files.make_private(descriptor)
 
 
 def filesystem_kind(path: str) -> str:

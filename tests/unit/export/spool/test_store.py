@@ -819,6 +819,28 @@ def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "spool").stat().st_mode & 0o777 == 0o700
 
 
+@pytest.mark.parametrize("mode", [0o755, 0o777, 0o1777])
+def test_a_folder_of_other_things_is_refused_and_stays_as_it_is(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "spool"
+    folder.mkdir()
+    (folder / "of somebody").write_text("x")
+    folder.chmod(mode)
+    with pytest.raises(ConfigurationError, match="one below it"):
+        spool(tmp_path)
+    assert folder.stat().st_mode & 0o7777 == mode
+
+
+def test_what_a_spool_holds_does_not_keep_it_from_being_made_private(tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    store = spool(tmp_path)
+    put(store, "a")
+    store.close()
+    (folder / "dead").mkdir()
+    folder.chmod(0o755)
+    spool(tmp_path).close()
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
 def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "spool").mkdir(mode=0o700)
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
