@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.faults.behind import binary
 from tests.faults.marks import GRPC, HTTP, SDK, SUBJECTS
 from tests.faults.outcome import Outcome, faults_found
-from tests.faults.run import play_all
+from tests.faults.run import AT_ONCE, play_all
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.table import table
 
@@ -31,6 +31,13 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--protocol", choices=(HTTP, GRPC), default=HTTP, help="of OTLP (default: %(default)s)"
     )
+    parser.add_argument(
+        "--at-once",
+        type=int,
+        default=AT_ONCE,
+        metavar="N",
+        help="plays beside each other (default: %(default)s)",
+    )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave reports, logs and spools there")
     return parser.parse_args(arguments)
 
@@ -46,7 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="faults-") as temporary:
         outcomes = play_all(
-            chosen, subjects, options.keep or Path(temporary), collector, options.protocol, _tell
+            chosen,
+            subjects,
+            options.keep or Path(temporary),
+            collector,
+            options.protocol,
+            _tell,
+            options.at_once,
         )
     text = _header(options.protocol, time.monotonic() - begun) + table(sorted(outcomes, key=_place), subjects)
     sys.stdout.write(text)

@@ -17,7 +17,8 @@ from tests.faults.scenarios import Scenario
 from tests.faults.stage import FULL, Scale, Stage
 
 AT_ONCE: Final = 9
-"""Three faults for three subjects, each 500 spans in a second at most: half of what two cores can do."""
+"""Three faults for three subjects, each 500 spans in a second at most: half of what two cores can do. Fewer disturb one another
+less, and take longer."""
 
 
 def play(
@@ -44,10 +45,11 @@ def play_all(
     collector: Path | None,
     protocol: str,
     tell: Callable[[str], object],
+    at_once: int = AT_ONCE,
 ) -> list[Outcome]:
     """Play *scenarios* for *subjects* at full scale, before the *collector*, whose word is final, if there is one.
 
-    A play that fails is told, and is an outcome that says so.
+    No more than *at_once* are played beside each other. A play that fails is told, and is an outcome that says so.
     """
     folder.mkdir(parents=True, exist_ok=True)
     behind = None if collector is None else Behind(collector, folder)
@@ -68,7 +70,7 @@ def play_all(
     beside = [scenario for scenario in scenarios if not scenario.alone]
     alone = [scenario for scenario in scenarios if scenario.alone]
     try:
-        with ExitStack() as stages, ThreadPoolExecutor(AT_ONCE) as pool:
+        with ExitStack() as stages, ThreadPoolExecutor(at_once) as pool:
             applications = {subject: _control(stages, subject, folder) for subject in subjects}
             plays = [pool.submit(one, scenario, subject) for scenario in beside for subject in subjects]
             outcomes = [future.result() for future in plays]

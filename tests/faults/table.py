@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from statistics import median
 from typing import Final
 
 from tests.faults.marks import MEMORY, SDK, SPOOL
@@ -26,6 +27,8 @@ def table(outcomes: Sequence[Outcome], subjects: Sequence[str]) -> str:
         for name in names
         if any(by[name, subject].calls for subject in subjects)
     ]
+    if len(calls) > 1:
+        calls.append(["**the median of all**", *(_ratios(outcomes, subject) for subject in subjects)])
     return "\n".join([*_lines(head, rows), "", *_lines(calls_head, calls)]) + "\n"
 
 
@@ -61,6 +64,17 @@ def _fate(outcome: Outcome) -> str:
         said.append(f"{outcome.died} open runs arrived as `process_died`")
     said += [f"{name} {fact}" for name, fact in outcome.facts.items()]
     return ", ".join(said)
+
+
+def _ratios(outcomes: Sequence[Outcome], subject: str) -> str:
+    """Say what the calls during all the faults are of those of an application that is well: one fault's is half noise."""
+    of = [outcome.calls for outcome in outcomes if outcome.subject == subject and outcome.calls is not None]
+    if not of:
+        return "-"
+    return ", ".join(
+        f"{name} **{median(during[place] / meanwhile[place] for during, meanwhile in of):.2f}**"
+        for place, name in enumerate(("p50", "p99"))
+    )
 
 
 def _calls(outcome: Outcome) -> str:
