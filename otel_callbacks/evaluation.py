@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanContext, TraceFlags
 from otel_callbacks import semconv
 from otel_callbacks.core import redact, values
 from otel_callbacks.core.engine import Engine
-from otel_callbacks.core.shield import one_line
+from otel_callbacks.core.shield import class_name
 from otel_callbacks.core.values import AttributeValue
 from otel_callbacks.otel.engines import engines
 from otel_callbacks.otel.logs import EventLog
@@ -86,7 +86,7 @@ def record_evaluation(
         log = log_of(logger_provider) if logger_provider is not None else feedback.log or log_of(None)
         logged = _log(log, said, reference)
     except Exception as fault:  # noqa: BLE001 - telemetry never reaches the application
-        _logger.warning("An evaluation could not be recorded: %s.", one_line(type(fault).__name__))
+        _logger.warning("An evaluation could not be recorded: %s.", class_name(fault))
         return False
     return noted or (logged and reference is not None)
 

@@ -10,7 +10,7 @@ import logging
 import time
 from typing import Final
 
-from otel_callbacks.core.values import type_name
+from otel_callbacks.core.values import qualified_name, type_name
 
 logger = logging.getLogger("otel_callbacks")
 
@@ -67,3 +67,8 @@ def one_line(text: str, limit: int = MAX_LINE) -> str:
     """Return *text* cut; escaped as Python writes strings if it would break a log's line, or colour it."""
     text = text[:limit]
     return text if text.isprintable() else repr(text)
+
+
+def class_name(value: object) -> str:
+    """Return the name of the class of *value*, for a log's line: somebody else may have written it."""
+    return one_line(qualified_name(type(value)))

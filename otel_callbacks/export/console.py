@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
+from otel_callbacks.core.shield import class_name
 from otel_callbacks.export.terminal import Look, Stream
 from otel_callbacks.export.tree import late_lines, tree_lines
 
@@ -167,5 +168,5 @@ class TreePrinter(SpanProcessor):
                 self._warned = True
                 _logger.warning(
                     "The tree of a trace could not be printed (%s); later ones may be missing too.",
-                    type(error).__name__,
+                    class_name(error),
                 )

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 
+from otel_callbacks.core.shield import class_name
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -49,7 +51,7 @@ class Fanout(SpanProcessor):
                 if method := getattr(member, event, None):
                     method(*arguments)
             except Exception as error:  # noqa: BLE001  (telemetry never reaches the application)
-                _logger.warning("%s failed on a span: %s.", type(member).__name__, type(error).__name__)
+                _logger.warning("%s failed on a span: %s.", class_name(member), class_name(error))
 
     def shutdown(self) -> None:
         """Shut down the members: the provider is going."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from otel_callbacks.core.shield import class_name
 from otel_callbacks.export.otlp_json import request_json
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class JsonLinesExporter(SpanExporter):
                 self._warned = True
                 reason = error.strerror if isinstance(error, OSError) else None
                 _logger.warning(
-                    "Spans could not be written to %r: %s.", self._path[:200], reason or type(error).__name__
+                    "Spans could not be written to %r: %s.", self._path[:200], reason or class_name(error)
                 )
             return SpanExportResult.FAILURE
         self._warned = False

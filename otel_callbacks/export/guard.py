@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from otel_callbacks.core.shield import class_name
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -31,7 +33,7 @@ class GuardedExporter(SpanExporter):
         try:
             result = self._exporter.export(spans, **options)
         except Exception as error:  # noqa: BLE001  (the message may hold what was exported: the type is enough)
-            _logger.warning("%s failed: %s.", type(self._exporter).__name__, type(error).__name__)
+            _logger.warning("%s failed: %s.", class_name(self._exporter), class_name(error))
             result = SpanExportResult.FAILURE
         # Each signal's result is an enumeration of its own, alike in its names.
         self.failures += result.name != SpanExportResult.SUCCESS.name

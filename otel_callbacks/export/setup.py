@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import ProxyTracerProvider
 
 from otel_callbacks import plugins
+from otel_callbacks.core.shield import class_name
 from otel_callbacks.errors import ConfigurationError
 from otel_callbacks.export.console import TreePrinter
 from otel_callbacks.export.fanout import fanout_of
@@ -244,7 +245,7 @@ def _description(plan: _Plan, *, console: bool, own: Sequence[SpanProcessor]) ->
     if plan.otlp:
         spooled = f" by {plan.settings.spool_dir!r}" if plan.settings.spool_dir else ""
         said.append(f"otlp {plan.settings.protocol} {without_secrets(endpoint_of(plan.settings))}{spooled}")
-    said += [type(processor).__name__ for processor in own]
+    said += [class_name(processor) for processor in own]
     return " + ".join(said) or NOTHING
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from opentelemetry import metrics as metrics_api
 
+from otel_callbacks.core.shield import class_name
 from otel_callbacks.export.delivery import meters
 from otel_callbacks.otel.observers import is_real
 
@@ -175,7 +176,7 @@ class Telemetry:
             try:
                 call()
             except Exception as error:  # noqa: BLE001  (the exporters must be ended all the same)
-                _logger.warning("A function of on_shutdown failed: %s.", type(error).__name__)
+                _logger.warning("A function of on_shutdown failed: %s.", class_name(error))
         before = self._failures()
         if fanout.close == self._exit:  # else another one has taken over
             fanout.members, fanout.flush, fanout.close = (), None, None
@@ -209,7 +210,7 @@ def _within(timeout_s: float, calls: Sequence[Callable[[], object]]) -> bool:
         try:
             results.append(call() is not False)
         except Exception as error:  # noqa: BLE001  (telemetry never reaches the application)
-            _logger.warning("An exporter failed: %s.", type(error).__name__)
+            _logger.warning("An exporter failed: %s.", class_name(error))
             results.append(False)
 
     threads: list[threading.Thread] = []

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 
 from otel_callbacks.core.content import Taken
 from otel_callbacks.core.runs import Run
-from otel_callbacks.core.shield import one_line
+from otel_callbacks.core.shield import class_name
 
 GROUP: Final = "opentelemetry_genai_completion_hook"
 _TYPES: Final = "opentelemetry.util.genai.types"
@@ -141,7 +141,7 @@ def completion_hook(name: str) -> Asking | None:
         types: Any = import_module(_TYPES)
         hook: Any = found[0].load()()
     except Exception as error:  # noqa: BLE001 - somebody else's code: without it, the application runs as it would
-        logger.warning("The completion hook %.80r cannot be made (%s).", name, one_line(type(error).__name__))
+        logger.warning("The completion hook %.80r cannot be made (%s).", name, class_name(error))
         return None
     if not callable(getattr(hook, "on_completion", None)):
         logger.warning("The completion hook %.80r has no on_completion.", name)

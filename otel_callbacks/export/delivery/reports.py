@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from otel_callbacks.core.shield import class_name
 from otel_callbacks.export.delivery.sending import Event
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Reports:
         """Say that something raised that should not have; its message may hold anything, and is not shown."""
         if self._is_time(where, now_s):
             _logger.warning(
-                "The delivery of %s goes on after a fault in %s: %s.", self._noun, where, type(error).__name__
+                "The delivery of %s goes on after a fault in %s: %s.", self._noun, where, class_name(error)
             )
 
     def ended(self, lost: int, left: int) -> None:

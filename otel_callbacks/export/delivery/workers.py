@@ -14,6 +14,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
+from otel_callbacks.core.shield import class_name
 from otel_callbacks.export.delivery.connections import Connections
 from otel_callbacks.export.delivery.flushes import Ask, Mark, dropped
 from otel_callbacks.export.delivery.ledger import CLOSED, SHUTDOWN, Ledger, Tally
@@ -317,7 +318,7 @@ class Workers:
                 answer = transport.send(body, self._plan.store.identity(sent), timeout_s)
         except BaseException as error:  # noqa: BLE001 - the request was begun, and its items are somebody's
             self.fault("a connection", error)
-            answer = Answer(Verdict.RETRY, f"{type(error).__name__} in the connection")
+            answer = Answer(Verdict.RETRY, f"{class_name(error)} in the connection")
         if transport is not None:
             with self._watched("a connection"):
                 self._connections.bring_back(transport)
@@ -336,7 +337,7 @@ class Workers:
             return self._plan.encode(entries)
         except Exception as error:  # noqa: BLE001 - what is wrong with one of them is found out as if the collector had said it
             self.fault("an item", error)
-            return Answer(Verdict.REJECTED, f"{type(error).__name__} in an item")
+            return Answer(Verdict.REJECTED, f"{class_name(error)} in an item")
 
     def _heard(self, attempt: Attempt, answer: Answer) -> Told | None:
         if self.over:

@@ -19,6 +19,7 @@ from opentelemetry.sdk.metrics.export import Metric, MetricsData, ResourceMetric
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+from otel_callbacks.core.shield import class_name
 from otel_callbacks.core.values import type_name
 from otel_callbacks.export.items import Origin
 from otel_callbacks.export.wire.origins import origin_of
@@ -52,7 +53,7 @@ def _item(metric: Metric) -> bytes | None:
             points = [point for point in fit.data.data_points if _is_accepted(fit, point)]
             return _encoded(_with_points(fit, points)) if points else None
     except Exception as error:  # noqa: BLE001 - not a metric as the SDK has them
-        _logger.warning("A metric could not be written: %s.", type(error).__name__)
+        _logger.warning("A metric could not be written: %s.", class_name(error))
         return None
 
 
@@ -67,7 +68,7 @@ def _is_accepted(metric: Metric, point: Any) -> bool:
         _encoded(_with_points(metric, [point]))
     except Exception as error:  # noqa: BLE001 - whatever it does not like
         cause = getattr(error, "original_exception", error)  # whose own text has the whole metric in it
-        _logger.warning("A point of %s could not be written: %s.", metric.name, type(cause).__name__)
+        _logger.warning("A point of %s could not be written: %s.", metric.name, class_name(cause))
         return False
     return True
 

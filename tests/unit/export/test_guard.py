@@ -43,3 +43,11 @@ def test_failures_and_exceptions_are_counted_and_no_message_is_logged(
     assert [record.message for record in caplog.records] == ["Exporter failed: ValueError."]
     guard.shutdown()
     assert (inner.ended, guard.force_flush()) == (1, True)
+
+
+def test_a_class_of_somebody_elses_breaks_no_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    odd = type("Odd\nWARNING: made up" + "x" * 1000, (ValueError,), {})
+    GuardedExporter(Exporter(odd())).export([make_span()])
+    (line,) = caplog.messages
+    assert "\n" not in line
+    assert len(line) < 300
