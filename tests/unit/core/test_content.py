@@ -413,3 +413,15 @@ def test_a_hook_is_not_asked_about_nothing() -> None:
         capture = Capture(Where.NO_CONTENT, Limits(), hook)
         capture.started(run, None, None, {})
         capture.ended(run, None)
+
+
+@pytest.mark.parametrize(("longest", "limit"), [(None, 2_048), (500, 500), (9_000, 2_048)])
+def test_no_attribute_is_longer_than_its_provider_allows(longest: int | None, limit: int) -> None:
+    """It would be cut inside the JSON."""
+    capture = Capture(Where.SPAN_ONLY, Limits(attribute=2_048))
+    capture.fit(longest)
+    run = run_of(RunKind.CHAT_MODEL, Operation.CHAT)
+    capture.started(run, [[HumanMessage("x" * 5_000)]], None, {})
+    text = str(run.attributes[semconv.INPUT_MESSAGES])
+    assert limit * 0.7 < len(text) <= limit
+    assert json.loads(text)

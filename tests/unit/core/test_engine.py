@@ -432,6 +432,19 @@ def test_content_is_taken_down_in_the_callback(kind: RunKind) -> None:
     assert content.taken == ["in", "out", "again", "a part"]
 
 
+@pytest.mark.parametrize(("given", "taken"), [("late", ["late", "out"]), (None, ["out"])])
+def test_what_went_in_may_be_known_only_at_the_end(given: object, taken: list[object]) -> None:
+    """As of a tool whose arguments were not valid."""
+    content = _Content()
+    under = engine(Broken())
+    run_id = uuid.uuid4()
+    policy = Policy(raise_errors=True, content=content)
+    under.start(RunKind.CHAIN, policy, run_id, None, None, [], None, {}, framework=True, given="in")
+    content.taken.clear()
+    under.fail(RunKind.CHAIN, policy, run_id, None, ValueError(), "out", given=given)
+    assert content.taken == taken
+
+
 def test_content_of_what_is_not_sampled_is_not_looked_at() -> None:
     content = _Content()
     policy = Policy(raise_errors=True, content=content)

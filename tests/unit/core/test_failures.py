@@ -169,3 +169,27 @@ def test_a_sequence_that_ends_with_a_step_open_was_abandoned(
         (span.attributes or {}).get("langchain.run.outcome") for span in exporter.get_finished_spans()
     ]
     assert outcomes == ["abandoned", "abandoned"]
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("a: input_value='x', input_type=str; b: input_value=[1], input_type=list", "a: input_value=*, input_type=str; b: input_value=*, input_type=list"),
+        ("a: input_value='x", "a: input_value=*"),
+        ("tool 'f' with kwargs {'a': 1} with error: no", "tool 'f' with kwargs * with error: no"),
+        ("nothing quoted", "nothing quoted"),
+    ],
+)  # fmt: skip
+def test_what_messages_quote_of_arguments_is_not_captured(message: str, expected: str) -> None:
+    said = failures.without_quotes(ValueError(message), message)
+    assert said == expected.replace("*", failures.NOT_CAPTURED)
+
+
+def test_what_a_model_said_is_left_out_of_every_error_that_was_caused_by_it() -> None:
+    """As LangChain's output parsers quote it, and whoever wraps their errors."""
+    cause, outer = ValueError("parser"), ValueError("outer")
+    cause.llm_output = "the answer"  # type: ignore[attr-defined]
+    outer.__cause__, cause.__context__ = cause, outer  # a circle has an end
+    assert (
+        failures.without_quotes(outer, "Cannot parse the answer.") == f"Cannot parse {failures.NOT_CAPTURED}."
+    )

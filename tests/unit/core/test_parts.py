@@ -226,6 +226,19 @@ def test_a_key_in_a_media_url_is_masked() -> None:
     assert part["uri"].count(MASK) == 2
 
 
+def test_a_secret_that_streams_have_left_in_two_texts_is_masked() -> None:
+    key = "sk-proj-" + alnum(40)
+    parts = read(
+        "my key: " + key[:20],
+        {"type": "text", "text": key[20:]},
+        {"type": "image_url", "image_url": {"url": URL}},
+    )
+    assert [part["type"] for part in parts] == ["text", "uri"]
+    assert key[:20] not in parts[0]["content"]
+    assert key[20:] not in parts[0]["content"]
+    assert MASK in parts[0]["content"]
+
+
 DEFINED: list[tuple[str, Any, Any]] = [
     ("openai", [{"type": "function", "function": {"name": "f", "description": "d", "parameters": {}}}], [{"type": "function", "name": "f"}]),
     ("responses", [{"type": "function", "name": "f", "parameters": {}}, {"type": "web_search"}],

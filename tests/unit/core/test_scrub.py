@@ -109,3 +109,33 @@ def test_nothing_hostile_is_run() -> None:
     thing = hostile.hostile()
     assert said({"a": thing})["a"].endswith("Hostile>")
     assert type(thing).calls == 0
+
+
+PAIRS: list[tuple[Any, Any]] = [
+    (["password", "hunter2"], ["password", MASK]),
+    (("api_key", 12), ["api_key", MASK]),
+    (
+        ["password", "required"],
+        ["password", "required"],
+    ),  # a word is more often about the secret than the secret
+    (["password", True], ["password", True]),
+    (["a", "password", "hunter2"], ["a", "password", "hunter2"]),  # three are a list of words
+    (["run", "--token", "secret", "-v"], ["run", "--token", MASK, "-v"]),
+    ([1, "hunter2"], [1, "hunter2"]),
+    ({"name": "password", "value": 5}, {"name": "password", "value": MASK}),
+    ({"Header": "Authorization", "Value": "x"}, {"Header": "Authorization", "Value": MASK}),
+    ({"name": "password", "value": None}, {"name": "password", "value": None}),
+    ({"name": "colour", "value": "red"}, {"name": "colour", "value": "red"}),
+    ({"key": 5, "value": "red"}, {"key": 5, "value": "red"}),
+]
+
+
+@pytest.mark.parametrize(("value", "expected"), PAIRS)
+def test_what_stands_beside_a_secrets_name_is_masked(value: Any, expected: Any) -> None:
+    assert said(value) == expected
+
+
+def test_a_number_that_a_redactor_knows_is_a_text_to_it() -> None:
+    under = Scrub(10_000, 1_000, [lambda text: "[card]" if len(text) == 16 else text])
+    numbers = [4111111111111111, 41111111111111, 1111, True]
+    assert under.plain(numbers, 8) == ["[card]", 41111111111111, 1111, True]

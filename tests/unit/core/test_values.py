@@ -153,3 +153,11 @@ def test_keys_that_are_no_text_are_written_or_left_out() -> None:
         None,
         None,
     ]
+
+
+def test_bytes_in_a_collection_are_text() -> None:
+    """JSON has none; what is no UTF-8 is marked."""
+    assert (
+        values.attribute({"a": b"caf\xc3\xa9", "b": b"\xff"})
+        == '{"a":"café","b":"\N{REPLACEMENT CHARACTER}"}'
+    )
