@@ -243,3 +243,41 @@ def test_the_books_are_metrics_too(collector: HttpCollector, tmp_path: Path) -> 
         key = ("otel_callbacks.delivery.items", ("outcome", outcome), ("signal", "traces"))
         assert points[key] == 2
     assert points["otel_callbacks.delivery.waiting", ("place", "disk"), ("signal", "traces")] == 0
+
+
+@pytest.mark.parametrize("temporality", ["cumulative", "delta"])
+def test_no_count_falls_after_a_second_configure_nor_in_a_forked_child(
+    collector: HttpCollector, tmp_path: Path, temporality: str
+) -> None:
+    program = """
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)  # of a fork in a process with threads
+runs(handler, *"abc")
+telemetry.force_flush(60)
+telemetry = otel_callbacks.configure(service_name="shop")
+runs(handler, *"de")
+telemetry.force_flush(60)
+child = os.fork()
+if not child:
+    runs(handler, "child")
+    telemetry.force_flush(60)
+    telemetry.force_flush(60)
+    os._exit(0)
+os._exit(os.waitpid(child, 0)[1])
+"""
+    said(
+        started(
+            program, collector, tmp_path, OTEL_METRICS_EXPORTER="otlp",
+            OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=temporality,
+        )
+    )  # fmt: skip
+    counts = [
+        point.as_int
+        for metric in collector.items("metrics")
+        if metric.name == "otel_callbacks.delivery.items"
+        for point in metric.sum.data_points
+        if {"traces", "accepted"} <= {pair.value.string_value for pair in point.attributes}
+    ]
+    assert min(counts) >= 0
+    assert (sum(counts) if temporality == "delta" else max(counts)) == 6
+    assert temporality == "delta" or counts == sorted(counts)

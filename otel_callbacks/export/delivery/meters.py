@@ -5,6 +5,7 @@ Rules for this file: a meter provider's instruments are made once; a count never
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ class Meters:
     def __init__(self, provider: MeterProvider) -> None:
         self._current: dict[Signal, Delivery] = {}
         self._past: Counter[tuple[Signal, str, str]] = Counter()
+        self._shown = self._past
         meter = provider.get_meter(semconv.SCOPE_NAME, version())
         made, wait = semconv.DELIVERED_ITEMS, semconv.WAITING_ITEMS
         meter.create_observable_counter(made.name, [self._items], made.unit, made.description)
@@ -42,10 +44,15 @@ class Meters:
                 self._past.update(_figures(signal, former))
             self._current[signal] = delivery
 
+    def after_fork(self) -> None:
+        """Go on from what was shown last, as all counters do in a forked child: its ledgers begin at 0."""
+        self._past = self._shown  # no ledger is asked: another thread of the parent may hold its lock
+
     def _items(self, _options: CallbackOptions) -> Iterator[Observation]:
         total = Counter(self._past)
         for signal, delivery in list(self._current.items()):
             total.update(_figures(signal, delivery))
+        self._shown = total
         for (signal, outcome, reason), count in total.items():
             said = {semconv.HEALTH_SIGNAL: signal, semconv.HEALTH_OUTCOME: outcome}
             if count:
@@ -58,13 +65,13 @@ class Meters:
                 yield Observation(count, {semconv.HEALTH_SIGNAL: signal, semconv.HEALTH_PLACE: place})
 
 
-_lock: Final = threading.RLock()  # a garbage collection inside may come back here
+_locks: Final = [threading.RLock()]  # a garbage collection inside may come back here
 _meters: Final[Kept[Meters]] = Kept()
 
 
 def show(provider: MeterProvider, deliveries: Mapping[Signal, Delivery]) -> None:
     """Show the ledgers of *deliveries* as metrics of *provider* from now on."""
-    with _lock:
+    with _locks[-1]:
         meters = _meters.of(provider) or _meters.keep(provider, Meters(provider))
         meters.show(deliveries)
 
@@ -78,3 +85,13 @@ def _figures(signal: Signal, delivery: Delivery) -> dict[tuple[Signal, str, str]
     for reason, count in ledger.dropped.items():
         figures[signal, "dropped", reason] = count
     return figures
+
+
+def _after_fork() -> None:
+    _locks[:] = [threading.RLock()]
+    for meters in _meters.things():
+        meters.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch  (Windows does not fork)
+    os.register_at_fork(after_in_child=_after_fork)
