@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from opentelemetry.sdk.trace import ReadableSpan
 
 from otel_callbacks.export.spool.directory import Directory
-from otel_callbacks.export.spool.shortening import fitted
+from otel_callbacks.export.spool.fitting import fitted
 from otel_callbacks.export.spool.slots import SLOT_BYTES, Slot, SlotFile, Source, size_of, source_of
 from otel_callbacks.export.spool.started import Form, written
 from otel_callbacks.export.wire.origins import origin_of

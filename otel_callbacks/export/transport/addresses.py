@@ -21,7 +21,7 @@ _DEFAULT_ENDPOINTS: Final = {"http/protobuf": "http://localhost:4318", "grpc": "
 _DEFAULT_PORTS: Final = {True: 443, False: 80}
 # Characters of a path or a query that stay as they are: RFC 3986, section 2.2, and "%", so that nothing is quoted twice.
 _AS_THEY_ARE: Final = "%/:=&?~+!$,;'@()*[]"
-_SHORTEST_SECRET: Final = 4  # characters, as in `masking`
+_SHORTEST_SECRET: Final = 4  # characters; masking shorter ones would blank out whole lines and hide nothing
 
 
 def endpoint_of(settings: Settings, signal: Signal = "traces") -> str:

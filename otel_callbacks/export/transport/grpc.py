@@ -19,8 +19,8 @@ from otel_callbacks.export.items import Answer, Verdict
 from otel_callbacks.export.transport.answers import Mask, grpc_answer, grpc_delivered
 from otel_callbacks.export.transport.faults import answer_of
 from otel_callbacks.export.transport.forks import Gate
-from otel_callbacks.export.transport.quiet import unobserved
 from otel_callbacks.export.transport.sockets import Deadline
+from otel_callbacks.export.transport.unobserved import unobserved
 
 if TYPE_CHECKING:
     from otel_callbacks.settings import Signal

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Final
 from otel_callbacks.export.items import Answer
 from otel_callbacks.export.transport.answers import MAX_BODY_BYTES, Mask, http_answer
 from otel_callbacks.export.transport.faults import answer_of
-from otel_callbacks.export.transport.quiet import unobserved
 from otel_callbacks.export.transport.sockets import Deadline, Line, Route, TooLongError, connect
+from otel_callbacks.export.transport.unobserved import unobserved
 
 if TYPE_CHECKING:
     from otel_callbacks.settings import Compression, Signal

@@ -23,7 +23,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, T
 
 from otel_callbacks import semconv
 from otel_callbacks.export.spool import slots
-from otel_callbacks.export.spool.shortening import shortened
+from otel_callbacks.export.spool.fitting import shortened
 from otel_callbacks.export.wire.origins import origin_of
 from otel_callbacks.export.wire.spans import open_span_item
 from tests.journals import Desk, files_of, id_of, records, said
