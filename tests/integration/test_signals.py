@@ -316,7 +316,11 @@ def test_the_interval_is_the_variables(http_collector: Collector) -> None:
         return done
 
     http_collector.take = take  # type: ignore[method-assign]
-    env = {"OTEL_EXPORTER_OTLP_ENDPOINT": http_collector.endpoint, "OTEL_METRIC_EXPORT_INTERVAL": "20"}
+    env = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": http_collector.endpoint,
+        "OTEL_METRIC_EXPORT_INTERVAL": "20",
+        "OTEL_BSP_SCHEDULE_DELAY": "20",
+    }
     with configure(env=env):
         fail()
         assert arrived.wait(30)

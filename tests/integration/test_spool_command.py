@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,22 +18,36 @@ from tests.collectors import HttpCollector, Reply
 from tests.integration.test_spooled_telemetry import said, started
 
 
-@pytest.fixture
-def collector() -> Iterator[HttpCollector]:
+@pytest.fixture(scope="module")
+def listening() -> Iterator[HttpCollector]:
     with HttpCollector() as collector:
         yield collector
 
 
 @pytest.fixture
-def left(collector: HttpCollector, tmp_path: Path) -> Path:
+def collector(listening: HttpCollector) -> HttpCollector:
+    """Return the module's collector: what is left in a folder is for its address."""
+    listening.accepted.clear()
+    listening.otherwise, listening.judge = Reply(), lambda _received: None
+    return listening
+
+
+@pytest.fixture(scope="module")
+def made(listening: HttpCollector, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder in which three spans wait, left by a process that has ended, and one that another left open."""
-    folder = tmp_path / "spool"
-    collector.stop()
-    said(started("runs(handler, 'a', 'b', 'c')\n", collector, folder, OTEL_CALLBACKS_EXIT_TIMEOUT_S="0.1"))
+    folder = tmp_path_factory.mktemp("made") / "spool"
+    listening.stop()
+    said(started("runs(handler, 'a', 'b', 'c')\n", listening, folder, OTEL_CALLBACKS_EXIT_TIMEOUT_S="0.1"))
     program = "handler.on_chain_start({}, {}, run_id=uuid.uuid4(), name='open')\nos.kill(os.getpid(), 9)\n"
-    said(started(program, collector, folder), -9)
-    collector.start()
+    said(started(program, listening, folder), -9)
+    listening.start()
     return folder
+
+
+@pytest.fixture
+def left(made: Path, tmp_path: Path) -> Path:
+    """Return a copy of that folder: the processes that make it take seconds to start."""
+    return Path(shutil.copytree(made, tmp_path / "spool"))
 
 
 def spool(
