@@ -233,7 +233,7 @@ class Settings:
     )  # fmt: skip
     timeout_s: float = _setting(
         10.0, "OTLP:TIMEOUT", parsing.seconds, "a number of seconds above 0",
-        "Seconds for one export with its retries (OpenTelemetry for Python counts seconds here).",
+        "Seconds for one request and its answer (OpenTelemetry for Python counts seconds here).",
     )  # fmt: skip
     compression: Compression = _setting(  # noqa: RUF009  (as above)
         "none", "OTLP:COMPRESSION", parsing.one_of("none", "gzip", "deflate"), "none, gzip or (http/protobuf only) deflate",
@@ -275,7 +275,7 @@ class Settings:
     )  # fmt: skip
     memory_max_bytes: int = _setting(
         67_108_864, "OTEL_CALLBACKS_MEMORY_MAX_BYTES", parsing.count, "a whole number of bytes from 1",
-        "Bytes of one signal that may wait in memory, without a spool; the oldest are dropped, and counted.",
+        "Bytes of one signal that may wait in memory, without a spool or while its disk fails; the oldest are dropped, and counted.",
     )  # fmt: skip
     spool_dir: str | None = _setting(
         None, "OTEL_CALLBACKS_SPOOL_DIR", parsing.string, "the path of a directory",

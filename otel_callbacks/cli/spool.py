@@ -70,17 +70,20 @@ def _settings(directory: str) -> dict[Signal, Settings]:
     return {signal: Settings.from_env(os.environ, None, signal, spool_dir=directory) for signal in signals}
 
 
-def _status(_arguments: argparse.Namespace, directory: str, look: Look) -> int:
+def _destinations(directory: str) -> dict[str, str]:
+    """Return where each signal goes by the present settings, as files of the spool name it."""
     from otel_callbacks.export.outlets import destination_of  # noqa: PLC0415  # see the rules in cli/__init__.py
-    from otel_callbacks.export.spool.left_open import left_open  # noqa: PLC0415  # as above
+
+    return {signal: destination_of(settings, signal) for signal, settings in _settings(directory).items()}
+
+
+def _status(_arguments: argparse.Namespace, directory: str, look: Look) -> int:
+    from otel_callbacks.export.spool.left_open import left_open  # noqa: PLC0415  # see the rules in cli/__init__.py
     from otel_callbacks.export.spool.survey import survey  # noqa: PLC0415  # as above
     from otel_callbacks.spooled import page  # noqa: PLC0415  # as above
 
     found = survey(directory)
-    own: dict[str, str] = {
-        signal: destination_of(settings, signal) for signal, settings in _settings(directory).items()
-    }
-    for line in page.status(found, left_open(directory), own, time.time_ns(), look):
+    for line in page.status(found, left_open(directory), _destinations(directory), time.time_ns(), look):
         print(line)
     return 1 if found.problem else 0
 
@@ -88,6 +91,7 @@ def _status(_arguments: argparse.Namespace, directory: str, look: Look) -> int:
 def _drain(arguments: argparse.Namespace, directory: str, look: Look) -> int:
     from otel_callbacks.export.spool.survey import resend  # noqa: PLC0415  # see the rules in cli/__init__.py
     from otel_callbacks.spooled.draining import drain  # noqa: PLC0415  # as above
+    from otel_callbacks.spooled.page import count  # noqa: PLC0415  # as above
     from otel_callbacks.spooled.progress import Bar  # noqa: PLC0415  # as above
 
     if not os.path.isdir(directory):  # noqa: PTH112  (a folder that is not there must not be made)
@@ -106,7 +110,16 @@ def _drain(arguments: argparse.Namespace, directory: str, look: Look) -> int:
     finally:
         bar.end()
     print(look.spell(_said(done)))
+    if others := 0 if arguments.all else _of_other_addresses(directory):
+        print(f"  {count(others, 'item')} for another address: --all sends them to the present one")
     return 1 if done.left else 0
+
+
+def _of_other_addresses(directory: str) -> int:
+    from otel_callbacks.export.spool.survey import survey  # noqa: PLC0415  # see the rules in cli/__init__.py
+
+    own = _destinations(directory)
+    return sum(group.items for group in survey(directory).waiting if own.get(group.signal) != group.destination)
 
 
 def _said(done: Drained) -> str:

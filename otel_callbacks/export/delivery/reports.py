@@ -66,7 +66,7 @@ class Reports:
         if lost:
             _logger.warning(
                 "%d %s were not delivered before the shutdown and are lost: they waited in memory only. "
-                "With OTEL_CALLBACKS_SPOOL_DIR they would wait on disk.",
+                "In a spool that can be written (OTEL_CALLBACKS_SPOOL_DIR) they would wait on disk.",
                 lost,
                 self._noun,
             )
