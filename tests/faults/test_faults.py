@@ -27,7 +27,7 @@ OVER_GRPC: Final = [
     pytest.param(scenario, id=scenario.name)
     for scenario in SCENARIOS
     if scenario.quick
-    and scenario.name.startswith(("collector down", "kill -9", "503", "400", "413", "partial", "fork"))
+    and scenario.name.startswith(("collector down", "kill -9 in", "503", "400", "413", "partial", "fork"))
 ]
 
 
