@@ -18,10 +18,11 @@ from otel_callbacks.export.spool.disk import DiskSegment
 from otel_callbacks.export.spool.disk_line import CORRUPT, DiskLine
 from otel_callbacks.export.spool.held import MemorySegment
 from otel_callbacks.export.spool.line import CLOSED, FULL, Parcel, in_order
-from otel_callbacks.export.spool.memory import DEFAULT_MAX_BYTES as CORRUPT_MAX_BYTES
 from otel_callbacks.export.spool.space import look
 
 ADOPTION_INTERVAL_S: Final = 5.0
+CORRUPT_MAX_BYTES: Final = 64 << 20
+"""Of the damaged files that are kept for a person to look at."""
 _CHUNK_BYTES: Final = 1 << 20
 
 
@@ -29,7 +30,7 @@ class SpoolStore(DiskLine):
     """Items of one *signal* for one *destination*, in files in a folder that other stores and processes share.
 
     Args:
-        directory: Made if it is not there. It belongs to this user alone.
+        directory: Made if it is not there. It belongs to this user alone, and holds nothing else.
         destination: A short name of the place that they are for; without secrets. What was left for another one is not touched.
         max_bytes: Of all files in the folder; the oldest make room.
         fsync: When to wait for the disk: after every item, once a second in `tend`, never.
