@@ -119,7 +119,9 @@ def _of_other_addresses(directory: str) -> int:
     from otel_callbacks.export.spool.survey import survey  # noqa: PLC0415  # see the rules in cli/__init__.py
 
     own = _destinations(directory)
-    return sum(group.items for group in survey(directory).waiting if own.get(group.signal) != group.destination)
+    return sum(
+        group.items for group in survey(directory).waiting if own.get(group.signal) != group.destination
+    )
 
 
 def _said(done: Drained) -> str:
