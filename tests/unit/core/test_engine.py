@@ -227,6 +227,14 @@ def test_the_same_complaint_is_said_once_a_minute(
     assert shield.counts == {"fault_start": 4}
 
 
+def test_the_name_of_a_foreign_class_breaks_no_line_and_steers_no_terminal() -> None:
+    odd = type("Odd\n\x1b[2J", (), {"__module__": "m"})
+    assert shield_module.class_name(odd()) == repr("Odd\n\x1b[2J")
+    long = type("L" * 10_000, (), {})
+    assert len(shield_module.class_name(long())) <= shield_module.MAX_LINE
+    assert shield_module.class_name(KeyError()) == "KeyError"
+
+
 def test_a_log_handler_that_raises_does_not_reach_the_application(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shield_module.logger, "warning", lambda *_: 1 / 0)
     shield = Shield()
