@@ -26,6 +26,7 @@ from otel_callbacks.errors import ConfigurationError
 from otel_callbacks.export.guard import GuardedExporter
 from otel_callbacks.export.parts import LogsPart, MetricsPart
 from otel_callbacks.otel.observers import is_real
+from otel_callbacks.settings import variable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,6 +50,9 @@ _DELTAS: Final = {
     "delta": (metrics_sdk.Counter, metrics_sdk.Histogram, metrics_sdk.ObservableCounter),
     "lowmemory": (metrics_sdk.Counter, metrics_sdk.Histogram),
 }
+
+_LASTING: Final = ("metric_interval_ms", "metric_timeout_ms", "temporality", "histograms", "exemplars")
+"""Settings that a meter provider keeps."""
 
 _logger = logging.getLogger(__name__)
 
@@ -103,6 +107,8 @@ class _Made:
     """What was made in this process."""
 
     metrics: tuple[Any, PeriodicExportingMetricReader, Switch] | None = None
+    metric_settings: tuple[object, ...] = ()
+    """What it was made with, as of `_LASTING`."""
     logs: tuple[Any, LogFanout] | None = None
 
 
@@ -155,6 +161,7 @@ def metrics_part(
     None if the application has one of its own.
     """
     current = metrics_api.get_meter_provider()
+    wanted = tuple(getattr(settings, name) for name in _LASTING)
     if made.metrics is None or made.metrics[0] is not current:
         if is_real(current):
             _logger.info("A meter provider is set already: it is kept, and metrics go where it sends them.")
@@ -172,7 +179,14 @@ def metrics_part(
             shutdown_on_exit=False,
         )
         metrics_api.set_meter_provider(provider)
-        made.metrics = provider, reader, switch
+        made.metrics, made.metric_settings = (provider, reader, switch), wanted
+    elif differ := [
+        name for name, old, new in zip(_LASTING, made.metric_settings, wanted, strict=True) if old != new
+    ]:
+        _logger.warning(
+            "%s cannot be changed: the first call of configure() in this process has set it.",
+            ", ".join(variable(name).names_of("metrics")[0] for name in differ),
+        )
     return MetricsPart(*made.metrics[1:], members, below)
 
 

@@ -77,6 +77,8 @@ class Telemetry:
         self._lock = threading.RLock()  # a signal's handler may end what is just being ended
         self._ended = threading.Event()
         self._active = fanout is not None
+        self._finalizer: Any = None
+        """In a child of `multiprocessing`."""
 
     def start(self) -> None:
         """Begin to receive; end by itself when the interpreter exits."""
@@ -86,6 +88,9 @@ class Telemetry:
                 part.start()
             self._fanout.flush, self._fanout.close = self.force_flush, self._exit
             atexit.register(self._exit)
+            process: Any = sys.modules.get("multiprocessing.process")
+            if process is not None and process.parent_process() is not None:
+                self._in_multiprocessing()
             if hasattr(os, "register_at_fork"):  # pragma: no branch  (Windows does not fork)
                 child = weakref.WeakMethod(self._in_child)
                 os.register_at_fork(after_in_child=lambda: (method := child()) and method())
@@ -119,8 +124,9 @@ class Telemetry:
             util.register_after_fork(self, Telemetry._in_multiprocessing)
 
     def _in_multiprocessing(self) -> None:
-        util: Any = sys.modules["multiprocessing.util"]
-        util.Finalize(self, self._exit, exitpriority=0)
+        from multiprocessing import util  # noqa: PLC0415 - it is there already
+
+        self._finalizer = util.Finalize(None, self._exit, exitpriority=0)
 
     @property
     def tracer_provider(self) -> TracerProvider:
@@ -181,6 +187,8 @@ class Telemetry:
         if fanout.close == self._exit:  # else another one has taken over
             fanout.members, fanout.flush, fanout.close = (), None, None
         atexit.unregister(self._exit)
+        if self._finalizer is not None:
+            self._finalizer.cancel()
         share_s = timeout_s * _SHARE
         done = _within(timeout_s, [partial(part.shutdown, share_s) for part in self._parts])
         if not done or self._failures() > before:

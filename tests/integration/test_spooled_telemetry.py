@@ -159,6 +159,27 @@ while telemetry.stats()["traces"].delivered < {5 if spooled and way == "os._exit
     assert sorted(collector.names()) == ["after", "before", "child 0", "child 1", "child 2"]
 
 
+def test_a_child_of_multiprocessing_that_configures_itself_sends_what_it_has_at_its_end(
+    collector: HttpCollector,
+) -> None:
+    program = """
+import multiprocessing, warnings
+warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
+
+def child():
+    otel_callbacks.configure(service_name="child")
+    otel_callbacks.configure(service_name="child")
+    runs(handler, "child")
+
+process = multiprocessing.get_context("fork").Process(target=child)
+process.start()
+process.join()
+assert process.exitcode == 0
+"""
+    said(started(program, collector, None))
+    assert collector.names() == ["child"]
+
+
 def test_a_second_configure_takes_what_is_open_along(collector: HttpCollector, tmp_path: Path) -> None:
     killed = started(
         """

@@ -158,6 +158,18 @@ def test_the_former_signals_do_not_end_those_that_have_taken_over() -> None:
     assert receiving() == [0, 0]
 
 
+def test_what_a_meter_provider_keeps_is_said_of_a_second_call_that_wants_it_otherwise(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    env = NOTHING | {"OTEL_METRICS_EXPORTER": "console"}
+    other = {"OTEL_METRIC_EXPORT_INTERVAL": "7", "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta"}
+    for variables in (env, env, env | other):
+        assert not caplog.messages
+        configure(env=variables).shutdown()
+    (said,) = caplog.messages
+    assert said.startswith(f"{', '.join(other)} cannot be changed: the first call of configure()")
+
+
 def test_a_configure_that_fails_at_its_last_setting_leaves_no_folder_open_and_no_provider_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
