@@ -43,8 +43,9 @@ class Workers:
             shorten=plan.shorten,
             random=plan.random,
             dispensable=plan.signal != "traces",
-            # A metric's points are worth less in another order: what comes after a newer one is refused by many a backend.
-            most_senders=1 if plan.signal == "metrics" else MOST_SENDERS,
+            most_senders=1
+            if plan.signal == "metrics"
+            else MOST_SENDERS,  # a point after a newer one is refused
         )
         self._plan = plan
         self._lock = threading.RLock()
