@@ -131,7 +131,10 @@ class Sending:
         dispensable: bool = False,
         most_senders: int = MOST_SENDERS,
     ) -> None:
-        """*dispensable*: the signal is given up if the server does not know it; one sender keeps the items' order."""
+        """*dispensable*: the signal is given up if the server does not know it. One sender keeps the items' order.
+
+        Metrics need it: many a backend refuses a point that comes after a newer one.
+        """
         self.refused = False
         self._batch_items = batch_items
         self._most_bytes = self._max_bytes = max_bytes

@@ -43,9 +43,7 @@ class Workers:
             shorten=plan.shorten,
             random=plan.random,
             dispensable=plan.signal != "traces",
-            most_senders=1
-            if plan.signal == "metrics"
-            else MOST_SENDERS,  # a point after a newer one is refused
+            most_senders=1 if plan.signal == "metrics" else MOST_SENDERS,
         )
         self._plan = plan
         self._lock = threading.RLock()
