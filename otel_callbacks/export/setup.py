@@ -188,20 +188,24 @@ def _built(
     batches = [*map(_batched, guards)]
     for batch in batches:
         undoing.callback(batch.shutdown)
-    printers = {plan.signal: console_exporter(plan.signal) for plan in others if plan.console}
+    printers: dict[Signal, Any] = {
+        plan.signal: console_exporter(plan.signal) for plan in others if plan.console
+    }
     guards += printers.values()
-    logs = [batched_logs(printers["logs"])] if "logs" in printers else []
+    if "logs" in printers:
+        printers["logs"] = batched_logs(printers["logs"])
     processors = [*([TreePrinter()] if console else []), *own, *batches]
-    receivers = [*processors, *(outlets["traces"].receiver() for _ in range("traces" in outlets))]
+    receivers = [*processors]
+    parts: list[Part] = [*map(ProcessorPart, processors)]
+    if "traces" in outlets:
+        receivers.append(outlets["traces"].receiver())
+        parts.append(OutletPart(outlets["traces"]))
     if provider is None:
         provider = _make_provider(settings, attributes)
     else:
         _tell_of_provider(provider, attributes)
-    parts: list[Part] = [*map(ProcessorPart, processors)]
-    parts += [OutletPart(outlets["traces"])] if "traces" in outlets else []
     for plan in others:
-        exporters = logs if plan.signal == "logs" else [*map(printers.get, printers.keys() & {plan.signal})]
-        part = _part(plan, provider, outlets.get(plan.signal), exporters)
+        part = _part(plan, provider, outlets.get(plan.signal), printers.get(plan.signal))
         parts += [part] if part is not None else []
 
     def release() -> None:
@@ -224,18 +228,16 @@ def _built(
     return telemetry
 
 
-def _part(
-    plan: _Plan, provider: TracerProvider, outlet: Outlet | None, printers: Sequence[Any]
-) -> Part | None:
-    """Return what a signal beside traces goes through, if it goes anywhere: its *printers*, and its outlet."""
+def _part(plan: _Plan, provider: TracerProvider, outlet: Outlet | None, printer: Any) -> Part | None:
+    """Return what a signal beside traces goes through, if it goes anywhere: its *printer*, its outlet, or both."""
     resource = getattr(provider, "resource", None)
-    members = [*printers, *([outlet.receiver()] if outlet is not None else [])]
+    members = [each for each in (printer, outlet and outlet.receiver()) if each is not None]
     below: list[Part] = [OutletPart(outlet)] if outlet is not None else []
     if not members:
         return None
     if plan.signal == "metrics":
         return metrics_part(plan.settings, resource, members, below)
-    return logs_part(resource, members, [*map(ProcessorPart, printers), *below])
+    return logs_part(resource, members, [*([ProcessorPart(printer)] if printer is not None else []), *below])
 
 
 def _description(plan: _Plan, *, console: bool, own: Sequence[SpanProcessor]) -> str:
