@@ -7,6 +7,7 @@ Rules for this file: the API lets a provider be set once in a process, so each i
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import _logs as logs_api
@@ -24,7 +25,6 @@ from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogr
 
 from otel_callbacks.errors import ConfigurationError
 from otel_callbacks.export.guard import GuardedExporter
-from otel_callbacks.export.parts import LogsPart, MetricsPart
 from otel_callbacks.otel.observers import is_real
 from otel_callbacks.settings import variable
 
@@ -101,6 +101,67 @@ class LogFanout(logs_sdk.LogRecordProcessor):
         """Flush the members."""
         flushed = [member.force_flush(timeout_millis) for member in self.members]
         return False not in flushed
+
+
+class MetricsPart:
+    """The metrics: collected first, then delivered."""
+
+    def __init__(
+        self,
+        reader: PeriodicExportingMetricReader,
+        switch: Switch,
+        members: Sequence[Any],
+        below: Sequence[Part],
+    ) -> None:
+        self._reader, self._switch = reader, switch
+        self._members, self._below = tuple(members), tuple(below)
+
+    def start(self) -> None:
+        """Begin to export."""
+        self._switch.members = self._members
+        for part in self._below:
+            part.start()
+
+    def force_flush(self, timeout_s: float) -> bool:
+        """Collect, and export."""
+        deadline_s = time.monotonic() + timeout_s
+        collected = self._reader.force_flush(timeout_s * 1000)
+        flushed = [part.force_flush(max(0.0, deadline_s - time.monotonic())) for part in self._below]
+        return collected and False not in flushed
+
+    def shutdown(self, timeout_s: float) -> None:
+        """Collect and export a last time."""
+        deadline_s = time.monotonic() + timeout_s
+        if self._switch.members is self._members:  # else another part has taken over, and collects
+            self._reader.force_flush(timeout_s * 1000)
+            self._switch.members = ()
+        for part in self._below:
+            part.shutdown(max(0.0, deadline_s - time.monotonic()))
+
+
+class LogsPart:
+    """The log events."""
+
+    def __init__(self, fanout: LogFanout, members: Sequence[Any], below: Sequence[Part]) -> None:
+        self._fanout, self._members, self._below = fanout, tuple(members), tuple(below)
+
+    def start(self) -> None:
+        """Begin to receive."""
+        self._fanout.members = self._members
+        for part in self._below:
+            part.start()
+
+    def force_flush(self, timeout_s: float) -> bool:
+        """Export what was received."""
+        flushed = [part.force_flush(timeout_s) for part in self._below]
+        return False not in flushed
+
+    def shutdown(self, timeout_s: float) -> None:
+        """Export what was received, and end."""
+        if self._fanout.members is self._members:  # else another part has taken over
+            self._fanout.members = ()
+        for part in self._below:
+            part.shutdown(timeout_s)
 
 
 class _Made:
