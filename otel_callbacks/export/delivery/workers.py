@@ -52,16 +52,14 @@ class Workers:
         self._reports = Reports(plan.signal)
         self._asks: list[Ask] = []
         self._keeper: threading.Thread | None = None
-        self._starting = threading.Lock()
+        self._starting: list[object] = []
         self._senders = 0
         self._connections = Connections(plan.connect, MOST_SENDERS)
         self._undone: list[Outcome] = []
         self._telling = 0
         """Threads that have news for the log: a flush is not over before it is said."""
-        self._taken = 0
-        """Items that were taken from the store, ever."""
-        self._goal = 0
-        """So many of them are to be taken now."""
+        self._taken = 0  # items, ever, from the store
+        self._goal = 0  # so many of them are to be taken now
         self._tick_s = plan.clock() + plan.delay_s
         self._tend_s = 0.0
         self._due_s: float | None = None
@@ -77,9 +75,11 @@ class Workers:
         """Start the keeper if it is not there. Never waits for a lock: it may be called out of a garbage collection."""
         if self.over or (self._keeper is not None and self._keeper.is_alive()):
             return
-        if not self._starting.acquire(blocking=False):
-            return
+        mine = object()  # a lock would stay locked after an interruption between taking it and the `try`
         try:
+            self._starting.append(mine)
+            if self._starting[0] is not mine:
+                return
             keeper = self._thread(self._keep)
             self._keeper = keeper
             keeper.start()
@@ -89,7 +89,7 @@ class Workers:
             self._keeper = None
             raise
         finally:
-            self._starting.release()
+            self._starting.remove(mine)
 
     def wake(self) -> None:
         """Have the keeper look what there is to do."""

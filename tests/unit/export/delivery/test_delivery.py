@@ -209,6 +209,27 @@ def test_a_flush_asks_again_at_once(answer: Answer) -> None:
     assert delivery.shutdown(LONG_S)
 
 
+class _Interrupted(list[object]):
+    """Is interrupted as soon as it has taken its first item."""
+
+    def append(self, item: object) -> None:
+        super().append(item)
+        if not self[1:] and not hasattr(self, "once"):
+            self.once = True
+            raise KeyboardInterrupt
+
+
+def test_a_start_that_was_interrupted_keeps_no_later_one_from_its_work() -> None:
+    delivery = delivery_of(ListStore(), Wire())
+    workers = delivery._workers
+    workers._starting = _Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        workers.start()
+    workers.start()
+    assert workers.running
+    assert delivery.shutdown(LONG_S)
+
+
 def test_the_one_who_flushes_works_himself_where_no_thread_can_be_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
