@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.common._internal import _encode_value
 from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -51,22 +50,7 @@ from otel_callbacks.export.wire.requests import request
 from otel_callbacks.export.wire.spans import span_item
 from otel_callbacks.otel.logs import _record_class
 from otel_callbacks.otel.recorded import RecordedSpan, pipeline
-
-
-def encodes_none() -> bool:
-    """The official encoder takes None for a value in newer versions, and drops the attribute in older ones."""
-    try:
-        _encode_value(None)
-    except Exception:
-        return False
-    return True
-
-
-def encodes_whole_scopes() -> bool:
-    """The official encoder leaves a scope's attributes and schema out in older versions."""
-    scope = InstrumentationScope("s", schema_url="https://schema")
-    probe = ReadableSpan("", SpanContext(1, 1, is_remote=False), instrumentation_scope=scope)
-    return bool(encode_spans([probe]).resource_spans[0].scope_spans[0].schema_url)
+from tests.official import encodes_none, encodes_whole_scopes
 
 
 def has_event_names() -> bool:

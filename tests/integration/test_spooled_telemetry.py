@@ -40,12 +40,6 @@ handler = OTelCallbackHandler()
 """
 
 
-@pytest.fixture
-def collector() -> Any:
-    with HttpCollector() as collector:
-        yield collector
-
-
 def started(
     program: str, collector: HttpCollector, folder: Path | None, **variables: str
 ) -> subprocess.Popen[str]:

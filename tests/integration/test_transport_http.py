@@ -10,7 +10,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,19 +19,6 @@ from otel_callbacks.export.items import Answer, Transport, Verdict
 from otel_callbacks.export.transport import sockets
 from tests.collectors import DECODERS, PATIENCE_S, HttpCollector, Reply, wait_for
 from tests.exchanges import OK, a_request, raw_server, transport_to
-
-
-@pytest.fixture
-def collector() -> Iterator[HttpCollector]:
-    with HttpCollector() as collector:
-        yield collector
-
-
-@pytest.fixture
-def transport(collector: HttpCollector) -> Iterator[Transport]:
-    transport = transport_to(collector.endpoint)
-    yield transport
-    transport.close()
 
 
 def test_a_batch_is_delivered_with_its_identity_and_the_connection_is_kept(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,20 +14,6 @@ from otel_callbacks.export.transport import sockets
 from otel_callbacks.export.transport.sockets import Deadline
 from tests.collectors import PATIENCE_S, HttpCollector, Reply
 from tests.exchanges import OK, SOON_S, a_request, longest_waits, raw_server, transport_to
-
-
-@pytest.fixture
-def collector() -> Iterator[HttpCollector]:
-    with HttpCollector() as collector:
-        yield collector
-
-
-@pytest.fixture
-def transport(collector: HttpCollector) -> Iterator[Transport]:
-    transport = transport_to(collector.endpoint)
-    yield transport
-    transport.close()
-
 
 # -- time ----------------------------------------------------------------------------------------------------------------
 

@@ -233,3 +233,18 @@ def calls(value: Any) -> int:
     if kind is dict:
         return sum(calls(item[0]) for item in value.values() if type(item) in (list, tuple))
     return 0
+
+
+# LangChain itself asks these for their truth or their length, or iterates over them, when they are an input.
+NOT_AN_INPUT: Final = frozenset(
+    {
+        "hostile",
+        "hostile inside",
+        "hostile dict",
+        "hostile list",
+        "liar",
+        "view of a liar",
+        "generator",
+        "iterator",
+    }
+)

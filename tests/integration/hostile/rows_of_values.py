@@ -25,20 +25,6 @@ from tests.property.hostile import CANARY, VALUES
 
 # -- 6 to 22: values ---------------------------------------------------------------------------------------------------------
 
-# LangChain itself asks these for their truth or their length, or iterates over them, when they are an input.
-_NOT_AN_INPUT: Final = frozenset(
-    {
-        "hostile",
-        "hostile inside",
-        "hostile dict",
-        "hostile list",
-        "liar",
-        "view of a liar",
-        "generator",
-        "iterator",
-    }
-)
-
 
 @row(6, Driven.LANGCHAIN, **{name.replace(" ", "_"): VALUES[name] for name in sorted(hostile.BIG)})
 async def a_huge_value_is_walked_as_far_as_its_budget_goes(stage: Stage, value: Any) -> None:
@@ -204,7 +190,7 @@ async def an_object_that_cannot_be_looked_at_is_metadata(stage: Stage, value: An
     assert CANARY not in stage.everything
 
 
-@row(15, Driven.DIRECT, **{name.replace(" ", "_"): VALUES[name] for name in sorted(_NOT_AN_INPUT)})
+@row(15, Driven.DIRECT, **{name.replace(" ", "_"): VALUES[name] for name in sorted(hostile.NOT_AN_INPUT)})
 async def an_object_that_cannot_be_looked_at_is_anything(stage: Stage, value: Any) -> None:
     for kind in ("chain", "chat_model", "llm", "tool", "retriever"):
         await stage.run(

@@ -12,7 +12,6 @@ from google.protobuf import json_format  # type: ignore[import-untyped]  # proto
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.exporter.otlp.proto.common._internal import _encode_value
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
@@ -21,25 +20,9 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from otel_callbacks.export.otlp_json import MAX_DEPTH, request, request_json
+from tests.official import encodes_none, encodes_whole_scopes
 
 from .conftest import make_span
-
-
-def encodes_none() -> bool:
-    """The official encoder takes None for a value in newer versions, and drops the attribute in older ones."""
-    try:
-        _encode_value(None)
-    except Exception:
-        return False
-    return True
-
-
-def encodes_whole_scopes() -> bool:
-    """The official encoder leaves a scope's attributes and schema out in older versions."""
-    scope = InstrumentationScope("s", schema_url="https://schema")
-    probe = ReadableSpan("", SpanContext(1, 1, is_remote=False), instrumentation_scope=scope)
-    return bool(encode_spans([probe]).resource_spans[0].scope_spans[0].schema_url)
-
 
 texts = st.text()  # without surrogates: protobuf refuses them
 scalars = st.one_of(
