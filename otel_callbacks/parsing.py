@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 _BOOLEANS: Final = {
     "true": True, "1": True, "yes": True, "on": True,
@@ -129,10 +129,15 @@ def names(text: str) -> tuple[str, ...]:
     return found
 
 
+def split_url(text: str) -> SplitResult:
+    """Return the parts of a URL, or of host and port without a scheme. Raises: ValueError."""
+    return urlsplit(text if "://" in text else f"//{text}")
+
+
 def endpoint(text: str) -> str:
     """Return *text* as it is, if it is a URL or host and port."""
     # "collector:4317" is what gRPC users write: no scheme, host and port only.
-    url = urlsplit(text if "://" in text else f"//{text}")
+    url = split_url(text)
     if (
         url.scheme not in {"", "http", "https"}
         or not url.hostname

@@ -63,6 +63,11 @@ def _directory(arguments: argparse.Namespace) -> str:
     return directory
 
 
+def _check(directory: str) -> None:
+    if not os.path.isdir(directory):  # noqa: PTH112  (a folder that is not there must not be made)
+        raise ConfigurationError(f"There is no folder {directory!r}.")
+
+
 def _settings(directory: str) -> dict[Signal, Settings]:
     from otel_callbacks.settings import Settings  # noqa: PLC0415  # see the rules in cli/__init__.py
 
@@ -94,8 +99,7 @@ def _drain(arguments: argparse.Namespace, directory: str, look: Look) -> int:
     from otel_callbacks.spooled.page import count  # noqa: PLC0415  # as above
     from otel_callbacks.spooled.progress import Bar  # noqa: PLC0415  # as above
 
-    if not os.path.isdir(directory):  # noqa: PTH112  (a folder that is not there must not be made)
-        raise ConfigurationError(f"There is no folder {directory!r}.")
+    _check(directory)
     if arguments.dead:
         resend(directory)
     bar = Bar(sys.stderr, os.environ)
@@ -138,8 +142,7 @@ def _purge(arguments: argparse.Namespace, directory: str, look: Look) -> int:
     from otel_callbacks.spooled.page import count, size  # noqa: PLC0415  # as above
 
     folder = "dead" if arguments.dead else "corrupt" if arguments.corrupt else ""
-    if not os.path.isdir(directory):  # noqa: PTH112  (as in _drain)
-        raise ConfigurationError(f"There is no folder {directory!r}.")
+    _check(directory)
     if not arguments.yes:
         what = {"dead": "what the collector refused", "corrupt": "the damaged files"}.get(
             folder, "what waits"

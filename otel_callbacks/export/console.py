@@ -10,7 +10,6 @@ import logging
 import os
 import sys
 import threading
-import weakref
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 from otel_callbacks.core.shield import class_name
+from otel_callbacks.export.children import call_in_children
 from otel_callbacks.export.terminal import Look, Stream
 from otel_callbacks.export.tree import late_lines, tree_lines
 
@@ -61,10 +61,8 @@ class TreePrinter(SpanProcessor):
         self._printed: OrderedDict[int, None] = OrderedDict()
         self._warned = False
         self._new_locks()
-        if hasattr(os, "register_at_fork"):  # pragma: no branch  (Windows does not fork)
-            # A lock that another thread held at the fork would never be released in the child.
-            renew = weakref.WeakMethod(self._new_locks)
-            os.register_at_fork(after_in_child=lambda: (method := renew()) and method())
+        # A lock that another thread held at the fork would never be released in the child.
+        call_in_children(self._new_locks)
 
     def _new_locks(self) -> None:
         self._lock = threading.Lock()

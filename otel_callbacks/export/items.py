@@ -10,7 +10,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
+
+# Why something was dropped.
+FULL: Final = "full"
+"""The oldest made room."""
+TOO_LARGE: Final = "too_large"
+CORRUPT: Final = "corrupt"
+"""Damaged on disk."""
+UNREADABLE: Final = "unreadable"
+"""Nothing of it could be written, or read back."""
+CLOSED: Final = "closed"
+"""It was put after the end; to the store, also what waited in memory then."""
+SHUTDOWN: Final = "shutdown"
+"""It waited in memory when the delivery ended."""
+REFUSED: Final = "refused"
+"""The server knows no such signal; or it would have been put aside, and there is no disk for it."""
+FAULT: Final = "fault"
+"""A fault of our own."""
 
 
 class Origin(NamedTuple):
@@ -94,7 +111,7 @@ class StoreCounts:
     adopted: int = 0
     """Found on disk: left by a process that has died."""
     dropped: dict[str, int] = field(default_factory=dict[str, int])
-    """Given up, by reason: ``full`` (the oldest made room), ``too_large``, ``corrupt`` …"""
+    """Given up, by reason."""
     settled: int = 0
     """Delivered, rejected or dead: whoever took them has said what became of them."""
     dead: int = 0

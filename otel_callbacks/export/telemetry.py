@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import sys
 import threading
 import time
-import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from opentelemetry import metrics as metrics_api
 
 from otel_callbacks.core.shield import class_name
+from otel_callbacks.export.children import call_in_children
 from otel_callbacks.export.delivery import meters
 from otel_callbacks.otel.observers import is_real
 
@@ -91,9 +90,7 @@ class Telemetry:
             process: Any = sys.modules.get("multiprocessing.process")
             if process is not None and process.parent_process() is not None:
                 self._in_multiprocessing()
-            if hasattr(os, "register_at_fork"):  # pragma: no branch  (Windows does not fork)
-                child = weakref.WeakMethod(self._in_child)
-                os.register_at_fork(after_in_child=lambda: (method := child()) and method())
+            call_in_children(self._in_child)
 
     def replace(self, former: Telemetry) -> None:
         """Take over from *former*, and end it: everything new comes here already, so that nothing falls in between."""

@@ -6,16 +6,15 @@ a signal handler, and raises nothing. A forked child begins anew: what waits, an
 
 from __future__ import annotations
 
-import os
 import time
-import weakref
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
-from otel_callbacks.export.delivery.ledger import REFUSED
+from otel_callbacks.export.children import call_in_children
 from otel_callbacks.export.delivery.plan import Plan
 from otel_callbacks.export.delivery.workers import Workers
+from otel_callbacks.export.items import REFUSED
 from otel_callbacks.export.wire.requests import request
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class Delivery:
         *connect* makes a connection: each sending thread has its own, a few are kept. An item waits *delay_s* for others, if they
         are fewer than *batch_items*; those of one request have *max_request_bytes* in sum, and *timeout_s* is for one request
         from its beginning to its answer. *encode* makes a request of items, *shorten* an item smaller. *upkeep* is called about
-        once a second by a thread of the delivery, after the store's own `tend`.
+        once a second by a thread of the delivery, before the store's own `tend`.
         """
         self._store = store
         self._batch_items = batch_items
@@ -70,9 +69,7 @@ class Delivery:
         self._workers = Workers(self._plan)
         self._fresh = 0
         self._open = [True]
-        if hasattr(os, "register_at_fork"):
-            renew = weakref.WeakMethod(self._after_fork)
-            os.register_at_fork(after_in_child=lambda: _call(renew))
+        call_in_children(self._after_fork)
 
     @property
     def signal(self) -> Signal:
@@ -151,11 +148,6 @@ class Delivery:
         self._fresh = 0
         self._workers = Workers(self._plan)
         self._workers.over = not self._open
-
-
-def _call(method: weakref.WeakMethod[Callable[[], None]]) -> None:
-    if (call := method()) is not None:
-        call()
 
 
 def _shortening(signal: Signal) -> Shorten:

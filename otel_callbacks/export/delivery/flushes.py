@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Final
 
-from otel_callbacks.export.delivery.ledger import CLOSED, REFUSED
-from otel_callbacks.export.items import StoreCounts
+from otel_callbacks.export.items import CLOSED, REFUSED, TOO_LARGE, StoreCounts
 
 # A flush is not made untrue by what never waited, or was given up because the collector will not have it.
-_OF_NO_ACCOUNT: Final = frozenset({"too_large", CLOSED, REFUSED})
+_OF_NO_ACCOUNT: Final = frozenset({TOO_LARGE, CLOSED, REFUSED})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,21 +9,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from otel_callbacks.export.items import CLOSED, REFUSED, SHUTDOWN
 
 if TYPE_CHECKING:
     from otel_callbacks.export.items import StoreCounts
-
-SHUTDOWN: Final = "shutdown"
-"""Why something was dropped: it waited in memory when the delivery ended."""
-CLOSED: Final = "closed"
-"""Why something was dropped, as the store has it: the delivery had ended, or it waited in memory then."""
-REFUSED: Final = "refused"
-"""Why something was dropped: the server knows no such signal; or it would have been put aside, and there is no disk for it."""
-
-
-UNREADABLE: Final = "unreadable"
-"""Why something was dropped: nothing of it could be written. The store has it too, of what it cannot read back."""
 
 
 @dataclass(frozen=True, slots=True)

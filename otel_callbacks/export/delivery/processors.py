@@ -14,8 +14,8 @@ from opentelemetry.sdk.metrics.export import MetricExportResult
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from otel_callbacks import semconv
-from otel_callbacks.export.delivery.ledger import UNREADABLE
 from otel_callbacks.export.delivery.quiet import here
+from otel_callbacks.export.items import UNREADABLE
 from otel_callbacks.export.wire.logs import log_item, log_origin
 from otel_callbacks.export.wire.metrics import metric_items
 from otel_callbacks.export.wire.origins import origin_of

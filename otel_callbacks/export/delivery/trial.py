@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from otel_callbacks.export.items import Verdict
+from otel_callbacks.export.items import TOO_LARGE, Verdict
 
 if TYPE_CHECKING:
     from random import Random
@@ -153,11 +153,11 @@ class Batch:
                 self.agenda.extendleft(reversed(smaller))
                 return []
             if piece.bytes > LARGE_BYTES:
-                return [Guilty(piece.entries[0], "too_large"), *self._last()]
+                return [Guilty(piece.entries[0], TOO_LARGE), *self._last()]
         elif len(piece.entries) > 1:
             self._divide(piece)
             return []
-        reason = "too_large" if answer.verdict is Verdict.TOO_BIG else "rejected"
+        reason = TOO_LARGE if answer.verdict is Verdict.TOO_BIG else "rejected"
         accused = _Accused(piece, reason, latest)
         if self._proof:
             if self._struck.setdefault(id(piece.entries[0]), latest) < self._taken:

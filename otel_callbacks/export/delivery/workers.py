@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Final
 from otel_callbacks.core.shield import class_name
 from otel_callbacks.export.delivery.connections import Connections
 from otel_callbacks.export.delivery.flushes import Ask, Mark, dropped
-from otel_callbacks.export.delivery.ledger import CLOSED, SHUTDOWN, Ledger, Tally
+from otel_callbacks.export.delivery.ledger import Ledger, Tally
 from otel_callbacks.export.delivery.plan import Plan
 from otel_callbacks.export.delivery.quiet import quiet
 from otel_callbacks.export.delivery.reports import Reports
 from otel_callbacks.export.delivery.sending import MOST_SENDERS, Attempt, Event, Fate, Idle, Sending
-from otel_callbacks.export.items import Answer, Entry, Transport, Verdict
+from otel_callbacks.export.items import CLOSED, SHUTDOWN, Answer, Entry, Transport, Verdict
 
 if TYPE_CHECKING:
     from otel_callbacks.export.delivery.sending import News, Outcome, Told

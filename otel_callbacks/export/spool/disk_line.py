@@ -12,24 +12,22 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Literal
+from typing import Final
 
-from otel_callbacks.export.items import Entry
+from otel_callbacks.export.items import CORRUPT, FULL, UNREADABLE, Entry
 from otel_callbacks.export.spool.directory import Directory, Name
 from otel_callbacks.export.spool.disk import DiskSegment
 from otel_callbacks.export.spool.files import Files
 from otel_callbacks.export.spool.held import MemorySegment, Segment
 from otel_callbacks.export.spool.letters import DeadLetters
-from otel_callbacks.export.spool.line import FULL, WaitingLine, in_order
+from otel_callbacks.export.spool.line import WaitingLine, in_order
 from otel_callbacks.export.spool.memory import DEFAULT_MAX_BYTES as MEMORY_MAX_BYTES
 from otel_callbacks.export.spool.memory import new_memory_segment
 from otel_callbacks.export.spool.segment import MAX_ITEM_BYTES, Header
 from otel_callbacks.export.spool.space import MIN_SEGMENT_BYTES, Space
+from otel_callbacks.settings import Fsync
 
 DEFAULT_MAX_BYTES: Final = 512 << 20
-CORRUPT: Final = "corrupt"
-UNREADABLE: Final = "unreadable"
-Fsync = Literal["never", "interval", "always"]
 
 _RETIRE_BYTES: Final = 1 << 18
 """A segment of which everything is settled is not filled up if it has grown to this: its space is given back."""

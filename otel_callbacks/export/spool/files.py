@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 try:
@@ -17,7 +18,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]  # asked for before anything else is done
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 HAS_LOCKS: Final = fcntl is not None
 FOLDER_MODE: Final = 0o700
@@ -150,3 +151,13 @@ def sizes(files: Files, folder: int) -> Iterator[tuple[str, int]]:
             continue
         if stat.S_ISREG(status.st_mode):
             yield name, status.st_size
+
+
+@contextmanager
+def opened_folder(files: Files, path: str, within: int | None = None) -> Generator[int]:
+    """Open a folder for as long as it is used. Raises: OSError."""
+    descriptor = files.open_folder(path, within)
+    try:
+        yield descriptor
+    finally:
+        files.close(descriptor)

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from opentelemetry.sdk.trace import ReadableSpan
 
+from otel_callbacks.export.children import call_in_children
 from otel_callbacks.export.spool.directory import Directory
 from otel_callbacks.export.spool.fitting import fitted
 from otel_callbacks.export.spool.slots import SLOT_BYTES, Slot, SlotFile, Source, size_of, source_of
@@ -41,6 +42,7 @@ from otel_callbacks.export.spool.started import Form, written
 from otel_callbacks.export.wire.origins import origin_of
 from otel_callbacks.export.wire.protobuf import time_ns
 from otel_callbacks.export.wire.spans import open_span_item
+from otel_callbacks.settings import Fsync
 
 if TYPE_CHECKING:
     from otel_callbacks.export.items import Origin
@@ -91,7 +93,7 @@ class Journal:
         directory: Directory,
         destination: str,
         *,
-        fsync: Literal["never", "interval", "always"] = "interval",
+        fsync: Fsync = "interval",
         max_open: int = MAX_OPEN,
         now_ns: Callable[[], int] = time.time_ns,
         clock_s: Callable[[], float] = time.monotonic,
@@ -106,7 +108,7 @@ class Journal:
         self._closed = False
         self._sources: dict[Origin, Source] = {}
         self._begin_anew()
-        _journals.add(self)
+        call_in_children(self.after_fork)
 
     def _begin_anew(self) -> None:
         self.skipped = 0
@@ -386,15 +388,3 @@ def _seen(span: ReadableSpan) -> tuple[object, ...]:
         links[-1] if links else None,
         *(span.attributes or {}).values(),
     )
-
-
-_journals: Final[weakref.WeakSet[Journal]] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for journal in list(_journals):
-        journal.after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from otel_callbacks.export.spool.directory import Directory
-from otel_callbacks.export.spool.files import Files
+from otel_callbacks.export.spool.files import Files, opened_folder
 from otel_callbacks.export.spool.journal import ENDING
 from otel_callbacks.export.spool.slots import LeftFile
 
@@ -31,22 +31,18 @@ def left_open(directory: str | os.PathLike[str]) -> LeftOpen:
     """Return what the journals in *directory* say; nothing if it cannot be read."""
     alive = dead = spans = 0
     files = Files()
-    with suppress(OSError):
-        folder = files.open_folder(Directory(directory).path, None)
-        try:
-            for name in files.names(folder):
-                if not name.endswith(f".{ENDING}"):
-                    continue
-                with suppress(OSError):
-                    descriptor = files.open(name, folder, writable=False)
-                    try:
-                        if not files.lock(descriptor, shared=True):
-                            alive += 1
-                            continue
-                        dead += 1
-                        spans += len({found.identity for found in LeftFile(files, descriptor).records()})
-                    finally:
-                        files.close(descriptor)
-        finally:
-            files.close(folder)
+    with suppress(OSError), opened_folder(files, Directory(directory).path) as folder:
+        for name in files.names(folder):
+            if not name.endswith(f".{ENDING}"):
+                continue
+            with suppress(OSError):
+                descriptor = files.open(name, folder, writable=False)
+                try:
+                    if not files.lock(descriptor, shared=True):
+                        alive += 1
+                        continue
+                    dead += 1
+                    spans += len({found.identity for found in LeftFile(files, descriptor).records()})
+                finally:
+                    files.close(descriptor)
     return LeftOpen(alive, dead, spans)

@@ -18,16 +18,11 @@ from functools import partial
 from typing import Final, NamedTuple
 from zlib import crc32
 
-from otel_callbacks.export.items import Entry, Origin, StoreCounts
+from otel_callbacks.export.items import CLOSED, FAULT, FULL, REFUSED, TOO_LARGE, Entry, Origin, StoreCounts
 from otel_callbacks.export.spool.held import MemorySegment, Prepared, Segment
 from otel_callbacks.export.spool.notices import Notices
 from otel_callbacks.export.spool.segment import MAX_ITEM_BYTES, total_bytes
 
-FULL: Final = "full"
-TOO_LARGE: Final = "too_large"
-CLOSED: Final = "closed"
-FAULT: Final = "fault"
-"""A fault of our own."""
 _AT_ONCE: Final = 64  # items that are taken without a pause: a fraction of a millisecond
 
 
@@ -307,7 +302,7 @@ class WaitingLine(ABC):
                 else:
                     segment.settle(number)
                     self._returned.pop((segment.order, number), None)
-                    self._tally.drop("refused")
+                    self._tally.drop(REFUSED)
                     self._settled_in(segment)
 
         self._alone(bury)

@@ -10,9 +10,9 @@ import secrets
 import time
 from typing import Final
 
-from otel_callbacks.export.items import Entry
+from otel_callbacks.export.items import CLOSED, Entry
 from otel_callbacks.export.spool.held import MemorySegment, Segment
-from otel_callbacks.export.spool.line import CLOSED, WaitingLine
+from otel_callbacks.export.spool.line import WaitingLine
 
 DEFAULT_MAX_BYTES: Final = 64 << 20
 

@@ -11,13 +11,14 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from otel_callbacks.export.items import CLOSED, CORRUPT, FULL
 from otel_callbacks.export.spool import adoption
 from otel_callbacks.export.spool.directory import CORRUPT as CORRUPT_FOLDER
 from otel_callbacks.export.spool.directory import NETWORK_KINDS, filesystem_kind
 from otel_callbacks.export.spool.disk import DiskSegment
-from otel_callbacks.export.spool.disk_line import CORRUPT, DiskLine
+from otel_callbacks.export.spool.disk_line import DiskLine
 from otel_callbacks.export.spool.held import MemorySegment
-from otel_callbacks.export.spool.line import CLOSED, FULL, Parcel, in_order
+from otel_callbacks.export.spool.line import Parcel, in_order
 from otel_callbacks.export.spool.space import look
 
 ADOPTION_INTERVAL_S: Final = 5.0

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,7 +20,7 @@ from otel_callbacks.export.spool.directory import (
     filesystem_kind,
     parse_name,
 )
-from otel_callbacks.export.spool.files import Files, sizes
+from otel_callbacks.export.spool.files import Files, opened_folder, sizes
 from otel_callbacks.export.spool.inspection import Inspection, inspect
 from otel_callbacks.export.spool.segment import Unreadable
 
@@ -72,26 +71,17 @@ def survey(directory: str | os.PathLike[str]) -> Survey:
     found = Survey(path, filesystem_kind(path))
     files = Files()
     try:
-        with _opened(files, path) as folder:
+        with opened_folder(files, path) as folder:
             waiting, unreadable = _groups(files, folder)
             found = replace(found, waiting=waiting, unreadable=unreadable)
-            with suppress(FileNotFoundError), _opened(files, DEAD, folder) as below:
+            with suppress(FileNotFoundError), opened_folder(files, DEAD, folder) as below:
                 found = replace(found, dead=_groups(files, below)[0])
-            with suppress(FileNotFoundError), _opened(files, CORRUPT, folder) as below:
+            with suppress(FileNotFoundError), opened_folder(files, CORRUPT, folder) as below:
                 lengths = [size for _, size in sizes(files, below)]
                 found = replace(found, corrupt_files=len(lengths), corrupt_bytes=sum(lengths))
     except OSError as error:
         return replace(found, problem=error.strerror or type(error).__name__)
     return found
-
-
-@contextmanager
-def _opened(files: Files, path: str, within: int | None = None) -> Generator[int]:
-    descriptor = files.open_folder(path, within)
-    try:
-        yield descriptor
-    finally:
-        files.close(descriptor)
 
 
 def _groups(files: Files, folder: int) -> tuple[tuple[Group, ...], int]:

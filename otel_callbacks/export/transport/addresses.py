@@ -10,9 +10,10 @@ from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote
 
 from otel_callbacks.errors import ConfigurationError
+from otel_callbacks.parsing import split_url
 
 if TYPE_CHECKING:
     from otel_callbacks.settings import Settings, Signal
@@ -66,8 +67,12 @@ class Address:
     @property
     def netloc(self) -> str:
         """Return host and port, with brackets round an IPv6 address; the port only if there was one."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port is None else f"{host}:{self.port}"
+        return self.bracketed if self.port is None else f"{self.bracketed}:{self.port}"
+
+    @property
+    def bracketed(self) -> str:
+        """Return the host, an IPv6 address in brackets."""
+        return f"[{self.host}]" if ":" in self.host else self.host
 
     def port_for(self, *, secure: bool) -> int:
         """Return the port, or the scheme's own."""
@@ -84,7 +89,7 @@ class Address:
 def address_of(text: str, name: str) -> Address:
     """Return the parts of an address. Raises: ConfigurationError: the setting *name* cannot be used."""
     try:
-        url = urlsplit(text if "://" in text else f"//{text}")
+        url = split_url(text)
         host = _ascii(url.hostname or "")
         port = url.port
     except ValueError:

@@ -71,8 +71,7 @@ def _http(
     mask: Mask,
 ) -> Callable[[], Transport]:
     secure = address.scheme == "https"
-    host, port = address.host, address.port_for(secure=secure)
-    tunnel = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    port = address.port_for(secure=secure)
     lines = {
         "host": address.netloc,
         "user-agent": f"{_AGENT}/{version()}",
@@ -93,7 +92,9 @@ def _http(
         HttpTransport,
         HttpTarget(
             signal,
-            Route(host, port, tunnel, trust.context if secure else None, proxy),
+            Route(
+                address.host, port, f"{address.bracketed}:{port}", trust.context if secure else None, proxy
+            ),
             head.encode("ascii"),
             COMPRESSIONS[settings.compression],
             mask,
@@ -126,8 +127,7 @@ def _grpc(
     agent = headers.get("user-agent", f"{_AGENT}/{version()}")
     metadata = grpc.metadata_of({name: text for name, text in headers.items() if name not in _NOT_GRPCS})
     secure = is_secure(settings, address)
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    target = f"dns:///{host}:{address.port_for(secure=secure)}"
+    target = f"dns:///{address.bracketed}:{address.port_for(secure=secure)}"
     return partial(
         grpc.GrpcTransport,
         grpc.GrpcTarget(
